@@ -1,0 +1,40 @@
+# `make codesign` and `make test` set up everything they need; nothing else has to be known.
+# Needs: python3 (3.11 or newer) with venv, a C++17 compiler with OpenMP, make.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+OUT ?= runs/codesign
+KERNEL_SOURCES := CMakeLists.txt setup.py $(wildcard csrc/*)
+
+.PHONY: setup codesign test test-slow bench clean
+
+codesign: setup
+	if [ -f $(OUT)/run.json ]; then $(BIN)/nasrec codesign --resume $(OUT); else $(BIN)/nasrec codesign --out $(OUT); fi
+
+test: setup
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pytest -m "not slow" --benchmark-disable
+
+test-slow: setup
+	$(BIN)/pytest -m slow --benchmark-disable
+
+bench: setup
+	$(BIN)/pytest benchmarks --benchmark-only
+
+setup: $(VENV)/.setup-done
+
+$(VENV)/.requirements-done: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "python 3.11 or newer is needed, this is " + sys.version)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt setuptools wheel pybind11 cmake ninja torch
+	touch $@
+
+# Editable: an edit of a Python file needs no new installation, an edit of a kernel does.
+$(VENV)/.setup-done: $(VENV)/.requirements-done $(KERNEL_SOURCES)
+	$(BIN)/pip install -q --disable-pip-version-check --no-build-isolation -c constraints.txt -e ".[dev]"
+	touch $@
+
+clean:
+	rm -rf build $(VENV) nasrec/_kernels*.so pimsim/_kernels*.so *.egg-info

@@ -1,0 +1,43 @@
+// Instruction sets. Every kernel is compiled once for each of them, in a namespace of that name (KERNEL_ISA), and the
+// binding calls the one for this machine. A file compiled so includes no C++ standard library header with inline code:
+// the linker keeps one copy of such a function, and it could be one that this machine cannot run.
+#pragma once
+
+#if defined(__x86_64__)
+#define KERNELS_X86 1
+#endif
+
+namespace kernels {
+
+// portable: plain C++. avx2: with FMA, BMI2, POPCNT (2013). avx512: with F, BW, DQ, VL, VPOPCNTDQ (Ice Lake, Zen 4).
+enum class Isa { portable = 0, avx2 = 1, avx512 = 2 };
+
+Isa best_isa();            // the best that both this build and this machine have
+Isa isa();                 // the one in use: best_isa() until set_isa() says otherwise
+bool set_isa(Isa choice);  // false, and nothing changed, where the machine or the build lacks it
+
+}  // namespace kernels
+
+// Declares functions once per instruction set.
+#ifdef KERNELS_X86
+#define FOR_EACH_ISA(...)              \
+  namespace kernels::portable {        \
+  __VA_ARGS__                          \
+  }                                    \
+  namespace kernels::avx2 {            \
+  __VA_ARGS__                          \
+  }                                    \
+  namespace kernels::avx512 {          \
+  __VA_ARGS__                          \
+  }
+#define ON_ISA(function)                                                   \
+  (kernels::isa() == kernels::Isa::avx512 ? kernels::avx512::function      \
+   : kernels::isa() == kernels::Isa::avx2 ? kernels::avx2::function        \
+                                          : kernels::portable::function)
+#else
+#define FOR_EACH_ISA(...)       \
+  namespace kernels::portable { \
+  __VA_ARGS__                   \
+  }
+#define ON_ISA(function) (kernels::portable::function)
+#endif

@@ -1,0 +1,161 @@
+"""The command line: `nasrec codesign | prepare | score | report | arch`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from nasrec.errors import InputError
+
+app = typer.Typer(
+    help="Find a recommender model and the ReRAM chip that runs it, together.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+_output = Console(soft_wrap=True)
+
+
+@app.command()
+def codesign(
+    data: Annotated[
+        str, typer.Option(help="synthetic[:rows=N,seed=S], criteo:FILE, table:SCHEMA.toml or prepared:DIR")
+    ] = "synthetic",
+    out: Annotated[Path, typer.Option(help="a new folder for the run")] = Path("runs/codesign"),
+    config: Annotated[Path | None, typer.Option(help="options as TOML; see docs/formats.md")] = None,
+    resume: Annotated[Path | None, typer.Option(help="go on with the run in this folder")] = None,
+    workers: Annotated[int, typer.Option(min=0, help="stages at a time; 0: one for each core")] = 0,
+) -> None:
+    """Search model and chip together, retrain the winners, write the report."""
+    from nasrec.codesign import codesign as run_job
+    from nasrec.options import CodesignOptions, load_options
+    from nasrec.run import Run
+    from nasrec.workers import cores
+
+    if resume is not None:
+        run = Run.open(resume)
+    else:
+        run = Run.create(out, _absolute(data), CodesignOptions() if config is None else load_options(config))
+    report = run_job(run, workers or cores())
+    _print_summary(run.folder / "summary.json")
+    _output.print(f"report: {report}", highlight=False)
+
+
+@app.command()
+def prepare(
+    kind: Annotated[str, typer.Argument(help="criteo, table or synthetic")],
+    source: Annotated[str, typer.Argument(help="the log, the schema, or rows=N,seed=S")],
+    out: Annotated[Path, typer.Argument(help="the folder to write")],
+    config: Annotated[Path | None, typer.Option(help="options as TOML: its [data] section counts")] = None,
+) -> None:
+    """Turn a raw log into Parquet and the form that training maps into memory, once."""
+    from nasrec.data.prepare import prepare as prepare_rows
+    from nasrec.data.source import open_source
+    from nasrec.options import CodesignOptions, load_options
+    from nasrec.progress import stage
+
+    section = (CodesignOptions() if config is None else load_options(config)).data
+    with stage("preparing", unit="rows") as progress:
+        data = prepare_rows(
+            open_source(f"{kind}:{source}"),
+            out,
+            seed=section.seed,
+            options=section.encoding(),
+            progress=progress,
+        )
+    rows = {name: len(data.split(name)) for name in ("train", "validation", "test")}
+    _output.print(f"{out}: " + ", ".join(f"{count:,} {name} rows" for name, count in rows.items()), highlight=False)
+
+
+@app.command()
+def score(
+    run: Annotated[Path, typer.Argument(help="the folder of a finished run")],
+    data: Annotated[str, typer.Option(help="rows never seen: criteo:FILE, table:SCHEMA.toml or synthetic:...")],
+    as_json: Annotated[bool, typer.Option("--json", help="print a JSON list")] = False,
+) -> None:
+    """Log loss and AUC of a run's winners on other data, in float and as their chips compute."""
+    from nasrec.score_run import score_run
+
+    rows = score_run(run, _absolute(data))
+    if as_json:
+        typer.echo(json.dumps(rows, indent=1))
+        return
+    table = Table("winner", "rows", "log loss", "log loss, crossbar", "AUC")
+    for row in rows:
+        area = "undefined" if row["auc"] is None else f"{row['auc']:.4f}"
+        table.add_row(
+            row["winner"], f"{row['rows']:,}", f"{row['log_loss']:.5f}", f"{row['log_loss_crossbar']:.5f}", area
+        )
+    _output.print(table)
+
+
+@app.command()
+def report(run: Annotated[Path, typer.Argument(help="the folder of a finished run")]) -> None:
+    """Write report.html and report.png again from summary.json."""
+    from nasrec.files import read_json
+    from nasrec.report import write_report
+    from nasrec.summary import SUMMARY_FORMAT
+
+    summary = run / "summary.json"
+    written = write_report(read_json(summary, format=SUMMARY_FORMAT), run)
+    _output.print(f"report: {written}", highlight=False)
+
+
+def main() -> None:
+    """Run the command line; bad input and a full disk end in one line and exit code 2, Ctrl-C in a hint."""
+    from nasrec.train import TrainingDiverged
+
+    try:
+        app(standalone_mode=True)
+    except InputError as error:
+        _fail(str(error), 2)
+    except TrainingDiverged as error:
+        _fail(str(error), 3)
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        _fail(f"{place}{error.strerror or error}", 2)
+
+
+def _fail(message: str, code: int) -> None:
+    typer.echo(f"nasrec: {message}", err=True)
+    sys.exit(code)
+
+
+def _absolute(data: str) -> str:
+    """`data` with its path made absolute, so that a run resumes from any folder."""
+    kind, colon, place = data.partition(":")
+    if kind == "synthetic" or not colon:
+        return data
+    return f"{kind}:{Path(place).resolve()}"
+
+
+def _print_summary(file: Path) -> None:
+    from nasrec.files import read_json
+
+    summary = read_json(file)
+    table = Table("model", "log loss", "crossbar", "AUC", "energy", "latency", "area")
+    for model in (*summary["winners"], *summary["baselines"]):
+        test, hardware = model["test"], model["hardware"]
+        table.add_row(
+            model["name"],
+            f"{test['log_loss']:.4f}",
+            f"{test['log_loss_crossbar']:.4f}",
+            "undefined" if test["auc"] is None else f"{test['auc']:.4f}",
+            f"{hardware['energy_j'] * 1e6:.3f} µJ",
+            f"{hardware['latency_s'] * 1e6:.2f} µs",
+            f"{hardware['area_m2'] * 1e6:.2f} mm²",
+        )
+    _output.print(table)
+    if summary["gap_closed"] is not None:
+        optimum = summary["data"]["optimum"]["test"]
+        _output.print(
+            f"gap between logistic regression and the planted optimum ({optimum:.4f}) closed: "
+            f"{summary['gap_closed']:.0%}",
+            highlight=False,
+        )

@@ -1,0 +1,171 @@
+"""The main job: data, baselines, supernet, joint search, winners, report; each stage is done once and kept."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import optuna
+import torch
+
+from nasrec.arch import Candidate
+from nasrec.checkpoint import load_checkpoint, restore
+from nasrec.data.prepare import prepare
+from nasrec.data.prepared import PREPARED_JSON, Prepared
+from nasrec.data.source import open_source
+from nasrec.files import write_json
+from nasrec.model.baselines import BASELINES
+from nasrec.model.supernet import Supernet
+from nasrec.progress import stage
+from nasrec.report import write_report
+from nasrec.retrain import train_baseline, train_winner
+from nasrec.run import Run
+from nasrec.score import CandidateScorer
+from nasrec.search.objectives import OBJECTIVES, Budget
+from nasrec.search.study import abandon_unfinished, open_study, run_study, trials_of
+from nasrec.summary import reference_point, summarise
+from nasrec.train import train_supernet
+from nasrec.winners import pick_winners
+
+JOINT = "joint"
+
+
+def codesign(run: Run, workers: int = 1) -> Path:
+    """Do every stage of `run` that is not done yet, up to `workers` independent ones at a time; the report's path.
+
+    Killed at any moment and called again, it goes on where it was and ends with the same `summary.json`, wall times
+    aside.
+    """
+    data = prepared_data(run)
+    section = run.options.search
+    prepared = run.stages(
+        {
+            **{f"baseline-{name}": partial(_train_baseline, run, name) for name in BASELINES},
+            "supernet": partial(_train_supernet, run),
+        },
+        workers,
+    )
+    baselines = {name: prepared[f"baseline-{name}"] for name in BASELINES}
+    strategies = (JOINT, *section.compare)
+    searched = run.stages(
+        {
+            f"search-{strategy}-{seed}": partial(_search, run, strategy, seed)
+            for seed in section.seeds
+            for strategy in strategies
+        },
+        workers,
+    )
+    searches = {
+        strategy: {seed: searched[f"search-{strategy}-{seed}"] for seed in section.seeds} for strategy in strategies
+    }
+    chosen = pick_winners(searches[JOINT][section.seeds[0]], reference_point(baselines))
+    winners = run.stages(
+        {
+            f"winner-{place}": partial(_train_winner, run, place, name, candidate)
+            for place, (name, candidate) in enumerate(chosen)
+        },
+        workers,
+    )
+    summary = summarise(run, data, baselines, searches, list(winners.values()))
+    write_json(run.folder / "summary.json", summary)
+    return write_report(summary, run.folder)
+
+
+def prepared_data(run: Run) -> Prepared:
+    """The run's data: the prepared folder it was pointed at, or its own, made at the first call."""
+    kind, _, place = run.data.partition(":")
+    if kind == "prepared":
+        return Prepared.open(Path(place))
+    folder = run.folder / "data"
+    run.stage("data", partial(_prepare, run, folder))
+    return Prepared.open(folder)
+
+
+def winner_folder(run: Run, place: int) -> Path:
+    """Where the files of the winner at `place` (from 0) are."""
+    return run.folder / "best" / str(place)
+
+
+def _prepare(run: Run, folder: Path) -> dict[str, int]:
+    section = run.options.data
+    if (folder / PREPARED_JSON).exists():  # a run killed between the data and its mark that they are done
+        return Prepared.open(folder).split_rows
+    with stage("data: preparing", unit="rows") as progress:
+        data = prepare(
+            open_source(run.data),
+            folder,
+            seed=section.seed,
+            options=section.encoding(),
+            progress=progress,
+        )
+    return data.split_rows
+
+
+def _train_baseline(run: Run, name: str) -> dict[str, Any]:
+    return train_baseline(name, run.folder, prepared_data(run), run.options)
+
+
+def _train_winner(run: Run, place: int, name: str, candidate: Candidate) -> dict[str, Any]:
+    return train_winner(name, candidate, winner_folder(run, place), prepared_data(run), run.options)
+
+
+def _supernet(run: Run, data: Prepared) -> Supernet:
+    generator = torch.Generator().manual_seed(run.options.seed)
+    return Supernet(run.options.space.space(), data.features, generator=generator)
+
+
+def _supernet_checkpoint(run: Run) -> Path:
+    return run.folder / "supernet.safetensors"
+
+
+def _train_supernet(run: Run) -> dict[str, Any]:
+    data = prepared_data(run)
+    section = run.options.supernet.train_options(run.options.seed)
+    with stage("supernet: training", unit="rows") as progress:
+        log = train_supernet(
+            _supernet(run, data), data.split("train"), section, checkpoint=_supernet_checkpoint(run), progress=progress
+        )
+        progress.note(f"log loss {log.losses[-1][1]:.4f}")
+    return log.to_json()
+
+
+def _trained_supernet(run: Run, data: Prepared) -> Supernet:
+    supernet = _supernet(run, data)
+    path = _supernet_checkpoint(run)
+    weights = {
+        name.removeprefix("model."): tensor
+        for name, tensor in load_checkpoint(path).tensors.items()
+        if name.startswith("model.")
+    }
+    restore(supernet.state_dict(), weights, str(path))
+    return supernet
+
+
+def _search(run: Run, strategy: str, seed: int) -> list[dict[str, Any]]:
+    """One search to its end: the trials in order. A search killed half-way goes on from its journal."""
+    data = prepared_data(run)
+    section, space = run.options.search, run.options.candidate_space()
+    single = section.targets is not None
+    study = open_study(
+        run.folder / "search" / f"{strategy}-{seed}.journal", objectives=1 if single else len(OBJECTIVES)
+    )
+    abandon_unfinished(study)
+    score = CandidateScorer(
+        _trained_supernet(run, data), data.features, data.split("train"), data.split("validation"), section.score
+    )
+    with stage(f"search: {strategy}, seed {seed}", total=section.evaluations, unit="candidates") as progress:
+        progress(len(trials_of(study, space)))
+        run_study(
+            study,
+            space,
+            score,
+            sampler=section.sampler if strategy == JOINT else strategy,
+            evaluations=section.evaluations,
+            seed=seed,
+            population=section.population,
+            budget=Budget(**section.budget.model_dump()),
+            targets=section.targets,
+            progress=progress.advance,
+        )
+    return trials_of(study, space)

@@ -1,0 +1,106 @@
+"""The memory-mapped training form: which arrays there are, and how rows of them become a batch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nasrec.data.batch import Batch
+from nasrec.data.features import Features
+from nasrec.errors import InputError
+
+Shapes = dict[str, tuple[str, tuple[int, ...]]]  # file name -> element type, shape
+
+
+def bag_ids(table: int) -> str:
+    """The file of the flat ids of multi-hot table number `table`."""
+    return f"bag-{table}-ids.npy"
+
+
+def bag_offsets(table: int) -> str:
+    """The file of the N + 1 positions where the bags of multi-hot table number `table` begin and end."""
+    return f"bag-{table}-offsets.npy"
+
+
+def map_array(folder: Path, name: str, shapes: Shapes) -> NDArray[Any]:
+    """Map `name` into memory, read-only; InputError naming the file if it is absent, cut off or of another shape."""
+    path = folder / name
+    if name not in shapes:
+        raise InputError(f"{folder}: prepared.json lists no {name}")
+    kind, shape = shapes[name]
+    try:
+        # A file without rows cannot be mapped; loading it costs nothing.
+        array = np.load(path, mmap_mode="r" if np.prod(shape) else None, allow_pickle=False)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (ValueError, EOFError, OSError) as error:
+        raise InputError(f"{path}: not a whole array of {kind} {list(shape)}: {error}") from None
+    if array.shape != shape or array.dtype != np.dtype(kind):
+        raise InputError(f"{path}: {array.dtype} {list(array.shape)}, prepared.json says {kind} {list(shape)}")
+    return np.asarray(array)
+
+
+class Arrays:
+    """All rows of prepared data by row number."""
+
+    def __init__(self, folder: Path, features: Features, shapes: Shapes) -> None:
+        self.labels: NDArray[np.uint8] = map_array(folder, "labels.npy", shapes)
+        self.planted: NDArray[np.float64] | None = (
+            map_array(folder, "planted.npy", shapes) if "planted.npy" in shapes else None
+        )
+        self._folder, self._features = folder, features
+        self._dense = map_array(folder, "dense.npy", shapes)
+        self._ids = map_array(folder, "ids.npy", shapes)
+        self._bags = {
+            table: (map_array(folder, bag_ids(table), shapes), map_array(folder, bag_offsets(table), shapes))
+            for table, described in enumerate(features.tables)
+            if described.multi_hot
+        }
+        self._plain = [table for table in range(len(features.tables)) if table not in self._bags]
+        self._limits = np.array([features.tables[table].rows for table in self._plain], np.int64)
+        if self._dense.shape[1:] != (features.dense,) or self._ids.shape[1:] != (len(self._plain),):
+            raise InputError(f"{folder}: prepared.json describes other inputs than dense.npy and ids.npy hold")
+
+    def batch(self, rows: NDArray[np.int64]) -> Batch:
+        """The rows with numbers `rows`, int64 [B]; raises InputError for an id beyond its table."""
+        ids = self._ids[rows].astype(np.int64)
+        bad = (ids < 0) | (ids >= self._limits)
+        if bad.any():
+            where, column = (int(axis[0]) for axis in np.nonzero(bad))
+            raise self._beyond("ids.npy", int(rows[where]), self._plain[column], int(ids[where, column]))
+        dense, labels = self._dense[rows], self.labels[rows].astype(np.float32)
+        if not self._bags:
+            return Batch(dense, ids, None, labels)
+        flat, lengths = [], []
+        plain = iter(ids.T)
+        for table in range(len(self._features.tables)):
+            ones = np.ones(len(rows), np.int64)
+            values, sizes = self._bag(table, rows) if table in self._bags else (next(plain), ones)
+            flat.append(values)
+            lengths.append(sizes)
+        offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(np.concatenate(lengths))])
+        return Batch(dense, np.concatenate(flat), offsets, labels)
+
+    def _bag(self, table: int, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        ids, offsets = self._bags[table]
+        begins = offsets[rows]
+        sizes = offsets[rows + 1] - begins
+        ends = np.cumsum(sizes)
+        # Positions in the file: within each bag counting up from where it begins.
+        values = ids[np.arange(ends[-1] if len(ends) else 0) + np.repeat(begins - ends + sizes, sizes)].astype(np.int64)
+        bad = (values < 0) | (values >= self._features.tables[table].rows)
+        if bad.any():
+            at = int(np.argmax(bad))
+            row = int(rows[np.searchsorted(ends, at, side="right")])
+            raise self._beyond(bag_ids(table), row, table, int(values[at]))
+        return values, sizes
+
+    def _beyond(self, file: str, row: int, table: int, value: int) -> InputError:
+        described = self._features.tables[table]
+        return InputError(
+            f"{self._folder / file}, row {row}, table {described.name!r}: id {value}, "
+            f"expected 0 to {described.rows - 1}"
+        )

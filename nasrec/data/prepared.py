@@ -1,0 +1,136 @@
+"""Prepared data: a folder with raw rows in Parquet, the arrays for training, the encoder, and `prepared.json`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from nasrec.data.arrays import Arrays, Shapes, map_array
+from nasrec.data.dataset import Dataset
+from nasrec.data.encoder import Encoder
+from nasrec.data.features import Features
+from nasrec.data.planted import PLANTED
+from nasrec.data.raw import read_raw
+from nasrec.data.schema import Schema
+from nasrec.data.split import SPLITS
+from nasrec.errors import InputError
+from nasrec.files import read_json
+
+PREPARED_JSON = "prepared.json"
+RAW = "raw"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Data ready for training. `arrays` names every array file with its element type and shape; `optimum` is the log
+    loss of the planted truth by split, None where there is none; `access` sums up how often table rows are read."""
+
+    folder: Path
+    source: str
+    rows: int
+    seed: int
+    split_rows: dict[str, int]
+    features: Features
+    arrays: Shapes
+    optima: dict[str, float] | None
+    access: tuple[dict[str, Any], ...]
+
+    @classmethod
+    def open(cls, folder: Path) -> Prepared:
+        """Open what `nasrec.data.prepare` wrote and check that every array is whole.
+
+        Raises InputError naming the folder or file that is not prepared data, cut off, or does not fit the others.
+        """
+        path = folder / PREPARED_JSON
+        if not path.is_file():
+            raise InputError(f"{folder}: not prepared data (no {PREPARED_JSON} in it)")
+        prepared = cls.from_json(read_json(path, format="nasrec.prepared"), str(path), folder)
+        for name in prepared.arrays:
+            map_array(folder, name, prepared.arrays)
+        return prepared
+
+    @cached_property
+    def encoder(self) -> Encoder:
+        """The encoder that made these rows, to be applied to other logs of the same schema."""
+        return Encoder.load(self.folder)
+
+    def split(self, name: str) -> Dataset:
+        """The rows of "train", "validation" or "test", shuffled; or of "all", in the order of the log."""
+        if name == "all":
+            return Dataset(self._mapped, np.arange(self.rows))
+        if name not in SPLITS:
+            raise InputError(f"split {name!r}, allowed are {', '.join(SPLITS)} and all")
+        return Dataset(self._mapped, map_array(self.folder, f"{name}.npy", self.arrays))
+
+    def optimum(self, split: str) -> float | None:
+        """Mean log loss (nats) of the planted probabilities on the rows of `split`; None for data without a truth."""
+        return None if self.optima is None else self.optima.get(split)
+
+    def access_counts(self) -> tuple[NDArray[np.int64], ...]:
+        """For each table, how often the training rows read each of its rows, int64 [rows]."""
+        counts = map_array(self.folder, "access.npy", self.arrays)
+        return tuple(np.split(counts, np.cumsum([table.rows for table in self.features.tables])[:-1]))
+
+    @cached_property
+    def _mapped(self) -> Arrays:
+        return Arrays(self.folder, self.features, self.arrays)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; `from_json` gives an equal object back."""
+        return {
+            "source": self.source,
+            "rows": self.rows,
+            "seed": self.seed,
+            "split": self.split_rows,
+            "features": self.features.to_json(),
+            "arrays": {name: {"type": kind, "shape": list(shape)} for name, (kind, shape) in self.arrays.items()},
+            "optimum": self.optima,
+            "access": list(self.access),
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any], where: str, folder: Path) -> Prepared:
+        """Rebuild from `to_json`; raises InputError naming `where` and the key that is missing, unknown or unusable."""
+        keys = {"source", "rows", "seed", "split", "features", "arrays", "optimum", "access"}
+        for key in sorted(keys ^ set(data)):
+            raise InputError(f"{where}: key {key!r} is {'missing' if key in keys else 'unknown'}")
+        try:
+            return cls(
+                folder,
+                str(data["source"]),
+                int(data["rows"]),
+                int(data["seed"]),
+                {name: int(data["split"][name]) for name in SPLITS},
+                Features.from_json(data["features"], f"{where}, key 'features'"),
+                {name: (str(a["type"]), tuple(int(n) for n in a["shape"])) for name, a in data["arrays"].items()},
+                None if data["optimum"] is None else {name: float(loss) for name, loss in data["optimum"].items()},
+                tuple(dict(table) for table in data["access"]),
+            )
+        except InputError:
+            raise
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise InputError(f"{where}: not a description of prepared data: {error}") from None
+
+
+class PreparedLog:
+    """The source `prepared:FOLDER`: its raw rows, to be encoded in another way; or as it is, through `.prepared`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.prepared = Prepared.open(folder)
+        self.spec = f"prepared:{folder}"
+        self.schema: Schema = self.prepared.encoder.schema
+        self.rows: int | None = self.prepared.rows
+        self.planted = self.prepared.optima is not None
+
+    def frames(self) -> Iterator[pl.DataFrame]:
+        """The typed rows as they were read from the log."""
+        names = [column.name for column in self.schema.used] + ([PLANTED] if self.planted else [])
+        for frame in read_raw(self.prepared.folder / RAW):
+            yield frame.select(names)

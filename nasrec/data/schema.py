@@ -1,0 +1,162 @@
+"""What the columns of a click log are, and `schema.toml`, which says so for any CSV or Parquet."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from nasrec.errors import InputError
+
+Kind = Literal["label", "dense", "category", "bag", "ignore"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a log.
+
+    A `label` is 0 or 1, or any number compared with `positive_from` (1 from that value on). A `dense` column is a
+    number, transformed by log(max(x, 0) + 1) unless `transform` is "none". A `bag` is a text of values divided by
+    `separator`, or a list.
+    """
+
+    name: str
+    kind: Kind
+    separator: str = "|"
+    positive_from: float | None = None
+    transform: Literal["log", "none"] = "log"
+
+
+@dataclass(frozen=True)
+class Schema:
+    """The columns of a log in file order: exactly one label and at least one input."""
+
+    columns: tuple[Column, ...]
+
+    @property
+    def label(self) -> Column:
+        """The label column."""
+        return next(column for column in self.columns if column.kind == "label")
+
+    @property
+    def dense(self) -> tuple[Column, ...]:
+        """The numeric columns, in order."""
+        return tuple(column for column in self.columns if column.kind == "dense")
+
+    @property
+    def tables(self) -> tuple[Column, ...]:
+        """The columns that have an embedding table, categories and bags, in order."""
+        return tuple(column for column in self.columns if column.kind in ("category", "bag"))
+
+    @property
+    def used(self) -> tuple[Column, ...]:
+        """All columns but the ignored ones, in order."""
+        return tuple(column for column in self.columns if column.kind != "ignore")
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; `from_json` gives an equal object back."""
+        return {"columns": [asdict(column) for column in self.columns]}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any], where: str = "schema") -> Schema:
+        """Rebuild from `to_json`; raises InputError naming `where`, the key and the value that cannot be used."""
+        columns = data.get("columns") if isinstance(data, dict) else None
+        if not isinstance(columns, list) or set(data) != {"columns"}:
+            raise InputError(f"{where}: a schema is one key, 'columns', with a list of columns")
+        checked = []
+        for position, entry in enumerate(columns):
+            place = f"{where}, columns[{position}]"
+            if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
+                raise InputError(f"{place}: a column needs a 'name'")
+            options = {key: value for key, value in entry.items() if key != "name"}
+            try:
+                checked.append(_ColumnOptions.model_validate(options).column(entry["name"]))
+            except ValidationError as error:
+                raise InputError(f"{place}, {_first(error)}") from None
+        return cls(tuple(checked)).checked(where)
+
+    def checked(self, where: str) -> Schema:
+        """This schema, if it can describe a log; otherwise InputError naming `where`."""
+        labels = [column.name for column in self.columns if column.kind == "label"]
+        if len(labels) != 1:
+            raise InputError(f"{where}: {len(labels)} columns of kind 'label' ({', '.join(labels)}), need exactly one")
+        if not self.dense and not self.tables:
+            raise InputError(f"{where}: no input: need at least one column of kind dense, category or bag")
+        return self
+
+
+@dataclass(frozen=True)
+class TableFiles:
+    """A whole `schema.toml`: the files of a log, how delimited text among them is written, and the columns."""
+
+    files: tuple[Path, ...]
+    separator: str | None
+    header: bool
+    schema: Schema
+
+
+def read_schema(path: Path) -> TableFiles:
+    """Read `schema.toml`; `files` are relative to its folder.
+
+    Raises InputError naming the file and the line or key, the value, and what is allowed.
+    """
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        model = _SchemaFile.model_validate(data)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise InputError(f"{path}: is a folder, expected a schema.toml") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8 text (byte {error.start})") from None
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{path}: not valid TOML: {error}") from None
+    except ValidationError as error:
+        raise InputError(f"{path}, {_first(error)}") from None
+    columns = tuple(options.column(name) for name, options in model.columns.items())
+    schema = Schema(columns).checked(f"{path}, key 'columns'")
+    files = tuple(path.parent / file for file in model.files)
+    for file in files:
+        if not file.is_file():
+            raise InputError(f"{path}, key 'files': no such file: {file}")
+    return TableFiles(files, model.separator, model.header, schema)
+
+
+class _ColumnOptions(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+    kind: Kind
+    separator: str = Field("|", min_length=1)
+    positive_from: float | None = None
+    transform: Literal["log", "none"] = "log"
+
+    def column(self, name: str) -> Column:
+        return Column(name, self.kind, self.separator, self.positive_from, self.transform)
+
+
+class _SchemaFile(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+    version: Literal[1] = 1
+    files: list[str] = Field(min_length=1)
+    separator: str | None = Field(None, min_length=1, max_length=1)
+    header: bool = True
+    columns: dict[str, _ColumnOptions] = Field(min_length=1)
+
+    @field_validator("columns", mode="before")
+    @classmethod
+    def _kind_alone(cls, columns: Any) -> Any:
+        """`user = "category"` is short for `user = { kind = "category" }`."""
+        if not isinstance(columns, dict):
+            return columns
+        return {name: {"kind": entry} if isinstance(entry, str) else entry for name, entry in columns.items()}
+
+
+def _first(error: ValidationError) -> str:
+    """The first thing that pydantic found, as "key 'a.b': message (got value)"."""
+    found = error.errors(include_url=False)[0]
+    key = ".".join(str(part) for part in found["loc"])
+    if found["type"] == "extra_forbidden":
+        return f"key {key!r}: unknown key"
+    return f"key {key!r}: {found['msg'][0].lower()}{found['msg'][1:]} (got {found['input']!r})"

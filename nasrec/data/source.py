@@ -1,0 +1,59 @@
+"""Where rows come from: one interface for raw logs, tables, prepared data and the built-in generator."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+import polars as pl
+
+from nasrec.data.criteo import CriteoLog
+from nasrec.data.prepared import PreparedLog
+from nasrec.data.schema import Schema
+from nasrec.data.synthetic import SyntheticLog
+from nasrec.data.table import TableLog
+from nasrec.errors import InputError
+
+KINDS = "synthetic[:rows=N,seed=S,start=K], criteo:FILE, table:SCHEMA.TOML, prepared:FOLDER"
+
+
+class Source(Protocol):
+    """A click log that can be read from the start any number of times."""
+
+    @property
+    def spec(self) -> str:
+        """The text that `open_source` makes this source from."""
+
+    @property
+    def schema(self) -> Schema:
+        """What the columns are."""
+
+    @property
+    def rows(self) -> int | None:
+        """The number of rows, None where only reading can tell."""
+
+    @property
+    def planted(self) -> bool:
+        """Whether the frames carry each row's true probability in the column `nasrec.data.planted.PLANTED`."""
+
+    def frames(self) -> Iterator[pl.DataFrame]:
+        """Typed frames (see `nasrec.data.cast`), in order; raises InputError where a row cannot be used."""
+
+
+def open_source(spec: str) -> Source:
+    """The source that `spec` names: "synthetic", "criteo:train.txt", "table:schema.toml" or "prepared:folder".
+
+    Raises InputError for an unknown kind, listing the known ones, and for what cannot be found or read.
+    """
+    kind, colon, rest = spec.partition(":")
+    if kind == "synthetic":
+        return SyntheticLog.from_spec(rest)
+    if kind not in ("criteo", "table", "prepared"):
+        raise InputError(f"data {spec!r}: unknown kind {kind!r}, allowed are {KINDS}")
+    if not colon or not rest:
+        raise InputError(f"data {spec!r}: nothing after {kind!r}, allowed are {KINDS}")
+    path = Path(rest)
+    if kind == "criteo":
+        return CriteoLog(path)
+    return TableLog(path) if kind == "table" else PreparedLog(path)

@@ -1,0 +1,22 @@
+"""The seam between models and hardware: the only room of `nasrec` that imports `pimsim`."""
+
+from nasrec.hardware.arithmetic import arithmetic_of
+from nasrec.hardware.baseline import baseline_workload
+from nasrec.hardware.chip import chip_of, chip_to_toml, choice_from_toml
+from nasrec.hardware.cost import HardwareCost, breakdown_of, cost_of, measure, measure_workload
+from nasrec.hardware.workload import EMBEDDING_BITS, workload_of
+
+__all__ = [
+    "EMBEDDING_BITS",
+    "HardwareCost",
+    "arithmetic_of",
+    "baseline_workload",
+    "breakdown_of",
+    "chip_of",
+    "chip_to_toml",
+    "choice_from_toml",
+    "cost_of",
+    "measure",
+    "measure_workload",
+    "workload_of",
+]

@@ -1,0 +1,167 @@
+"""Embedding tables with their own sparse Adagrad: nothing that a training step does grows with the tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
+
+from nasrec import kernels
+from nasrec.kernels import Pooling, RowGradients
+from nasrec.model import embedding_torch
+from nasrec.model.interaction import uses_kernels
+
+
+class EmbeddingTables(nn.Module):
+    """One embedding table per categorical field, looked up together: ids to `[B, T, dim]`.
+
+    The tables are not trained by an optimiser: they have no `.grad`. In training, `backward()` leaves the gradient of
+    the looked-up rows pending here; `grad_sq_norm` (for clipping) and `adagrad_step` use it. On the CPU in float32 all
+    of it runs in the compiled kernels; in float64 or on cuda, torch's operators do the same (on cuda repeated rows
+    add up in no fixed order). State: `tables.N` and the Adagrad sums `adagrad.N`, of the same shape.
+    """
+
+    def __init__(
+        self,
+        rows: Sequence[int],
+        dim: int = 16,
+        *,
+        pooling: Pooling = "mean",
+        generator: torch.Generator | None = None,
+    ) -> None:
+        """Tables of `rows[t]` rows, Xavier-normal each; bags are pooled by "mean" or "sum"."""
+        super().__init__()
+        if pooling not in ("sum", "mean"):
+            raise ValueError(f"pooling: {pooling!r}, allowed: 'sum' or 'mean'")
+        self.dim = dim
+        self.pooling: Pooling = pooling
+        self.tables = nn.ParameterList()
+        self.adagrad = _Sums()
+        for index, count in enumerate(rows):
+            table = torch.empty(count, dim)
+            nn.init.xavier_normal_(table, generator=generator)
+            self.tables.append(nn.Parameter(table, requires_grad=False))
+            self.adagrad.register_buffer(str(index), torch.zeros(count, dim))
+        self._pending: list[tuple[Tensor, Tensor | None, Tensor]] = []
+        self._coalesced: RowGradients | embedding_torch.RowGradients | None = None
+
+    @property
+    def rows(self) -> tuple[int, ...]:
+        """Rows of each table."""
+        return tuple(table.shape[0] for table in self.tables)
+
+    def forward(self, ids: Tensor, offsets: Tensor | None = None) -> Tensor:
+        """Look up int64 `ids` `[B, T]`, or bags in a flat list with `offsets` `[T * B + 1]`, table by table.
+
+        Bag (t, b) is `ids[offsets[t * B + b] : offsets[t * B + b + 1]]`; an empty one gives zeros. IndexError names
+        table, position and id where an id is not in its table.
+        """
+        if self.training and torch.is_grad_enabled() and len(self.tables):
+            anchor = torch.empty(0, requires_grad=True)  # without it autograd would see nothing to differentiate
+            return _Lookup.apply(anchor, self, ids, offsets)  # type: ignore[no-untyped-call, no-any-return]
+        return self._look_up(ids, offsets)
+
+    def grad_sq_norm(self) -> float:
+        """Squared norm of the pending gradient, repeated rows added up first, as of a dense gradient; 0 if none."""
+        return 0.0 if not self._pending else self._row_gradients().square
+
+    def adagrad_step(self, lr: float, eps: float, scale: float = 1.0) -> None:
+        """Apply the pending gradient times `scale`, as torch.optim.Adagrad (weight decay 0) would; then forget it."""
+        if not self._pending:
+            return
+        gradients = self._row_gradients()
+        if isinstance(gradients, RowGradients):
+            kernels.embedding_bag_adagrad(
+                [_array(table) for table in self.tables], [_array(state) for state in self._states()], gradients,
+                lr=lr, eps=eps, scale=scale,
+            )  # fmt: skip
+        else:
+            embedding_torch.adagrad(list(self.tables), self._states(), gradients, lr, eps, scale)
+        self.clear_pending()
+
+    def clear_pending(self) -> None:
+        """Forget the pending gradient."""
+        self._pending.clear()
+        self._coalesced = None
+
+    def dense_grads(self) -> list[Tensor]:
+        """The pending gradient as dense tensors shaped as the tables: for tests and small tables."""
+        grads = [torch.zeros_like(table) for table in self.tables]
+        if self._pending:
+            gradients = self._row_gradients()
+            for index, grad in enumerate(grads):
+                rows, values = gradients.of_table(index)
+                grad[torch.as_tensor(rows)] = torch.as_tensor(values)
+        return grads
+
+    def quantized(self, bits: int) -> EmbeddingTables:
+        """A copy for scoring whose rows are rounded as stored in `bits` (2 to 16): table-wise symmetric steps.
+
+        A value becomes step * round(value / step), with step = max |value| / (2^(bits - 1) - 1) of its table. The copy
+        is in evaluation mode and shares the Adagrad sums.
+        """
+        if not 2 <= bits <= 16:
+            raise ValueError(f"bits: {bits!r}, allowed: 2 to 16")
+        copy = EmbeddingTables([], self.dim, pooling=self.pooling)
+        for table in self.tables:
+            step = (table.abs().amax() if table.numel() else table.new_zeros(())) / ((1 << (bits - 1)) - 1)
+            values = table.clone() if step == 0 else torch.round(table / step) * step
+            copy.tables.append(nn.Parameter(values, requires_grad=False))
+        copy.adagrad = self.adagrad
+        return copy.eval()
+
+    def _states(self) -> list[Tensor]:
+        return list(self.adagrad.buffers())
+
+    def _look_up(self, ids: Tensor, offsets: Tensor | None) -> Tensor:
+        if len(self.tables) == 0:
+            return torch.zeros(len(ids), 0, self.dim)
+        if uses_kernels(self.tables[0]):
+            found = kernels.embedding_bag(
+                [_array(table) for table in self.tables], _array(ids), None if offsets is None else _array(offsets),
+                pooling=self.pooling,
+            )  # fmt: skip
+            return torch.from_numpy(found)
+        return embedding_torch.look_up(list(self.tables), ids, offsets, self.pooling)
+
+    def _row_gradients(self) -> RowGradients | embedding_torch.RowGradients:
+        if self._coalesced is None:
+            ids, offsets, grad = embedding_torch.joined(self._pending, len(self.tables))
+            if uses_kernels(grad):
+                self._coalesced = kernels.embedding_bag_coalesce(
+                    self.rows, _array(ids), None if offsets is None else _array(offsets), _array(grad),
+                    pooling=self.pooling,
+                )  # fmt: skip
+            else:
+                self._coalesced = embedding_torch.coalesce(self.rows, ids, offsets, grad, self.pooling)
+        return self._coalesced
+
+    def _keep(self, ids: Tensor, offsets: Tensor | None, grad: Tensor) -> None:
+        self._pending.append((ids, offsets, grad))
+        self._coalesced = None
+
+
+class _Sums(nn.Module):
+    """Holds the Adagrad sums as buffers named by their table's number."""
+
+
+class _Lookup(Function):
+    @staticmethod
+    def forward(ctx: Any, anchor: Tensor, module: EmbeddingTables, ids: Tensor, offsets: Tensor | None) -> Tensor:
+        ctx.module, ctx.ids, ctx.offsets = module, ids, offsets
+        return module._look_up(ids, offsets)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[None, None, None, None]:
+        ctx.module._keep(ctx.ids, ctx.offsets, grad)
+        return None, None, None, None
+
+
+def _array(tensor: Tensor) -> np.ndarray[Any, Any]:
+    return tensor.detach().numpy()

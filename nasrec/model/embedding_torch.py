@@ -1,0 +1,101 @@
+"""The embedding tables' arithmetic in torch's own operators: any device, any precision, and easy to read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import embedding_bag
+
+Pending = tuple[Tensor, Tensor | None, Tensor]  # ids, offsets, gradient of the result
+
+
+@dataclass(frozen=True)
+class RowGradients:
+    """Per table the rows touched (ascending) and their gradients; `square` is the squared norm of them all."""
+
+    rows: list[Tensor]
+    values: list[Tensor]
+    square: float
+
+    def of_table(self, table: int) -> tuple[Tensor, Tensor]:
+        """The rows of one table and their gradients."""
+        return self.rows[table], self.values[table]
+
+
+def flat_bags(ids: Tensor, offsets: Tensor | None) -> tuple[Tensor, Tensor]:
+    """`[B, T]` ids as the flat list, table by table, and its offsets; flat ids as they are."""
+    if offsets is not None:
+        return ids, offsets
+    return ids.t().reshape(-1), torch.arange(ids.numel() + 1, device=ids.device)
+
+
+def bags_of_tables(ids: Tensor, offsets: Tensor | None, rows: Sequence[int]) -> list[tuple[Tensor, Tensor]]:
+    """Per table its ids and the sizes of its bags; IndexError where an id is not in its table."""
+    flat, places = flat_bags(ids, offsets)
+    batch = (len(places) - 1) // len(rows)
+    tables = []
+    for table, count in enumerate(rows):
+        edges = places[table * batch : (table + 1) * batch + 1]
+        own = flat[int(edges[0]) : int(edges[-1])]
+        bad = ((own < 0) | (own >= count)).nonzero()
+        if len(bad):
+            position = int(bad[0]) + (0 if offsets is None else int(edges[0]))
+            raise IndexError(f"table {table}, position {position}: id {int(own[bad[0]])} is not in 0..{count - 1}")
+        tables.append((own, edges.diff()))
+    return tables
+
+
+def look_up(tables: Sequence[Tensor], ids: Tensor, offsets: Tensor | None, pooling: str) -> Tensor:
+    """Pooled rows `[B, T, dim]`."""
+    pooled = []
+    for table, (own, sizes) in zip(tables, bags_of_tables(ids, offsets, [len(t) for t in tables]), strict=True):
+        starts = sizes.cumsum(0) - sizes
+        pooled.append(embedding_bag(own, table.detach(), starts, mode=pooling))
+    return torch.stack(pooled, 1)
+
+
+def coalesce(rows: Sequence[int], ids: Tensor, offsets: Tensor | None, grad: Tensor, pooling: str) -> RowGradients:
+    """Gradients of the rows touched, from `grad` `[B, T, dim]`."""
+    touched, values = [], []
+    for table, (own, sizes) in enumerate(bags_of_tables(ids, offsets, rows)):
+        parts = grad[:, table] / (sizes.clamp(min=1)[:, None] if pooling == "mean" else 1)
+        unique, place = torch.unique(own, return_inverse=True)
+        total = grad.new_zeros(len(unique), grad.shape[2])
+        touched.append(unique)
+        values.append(total.index_add_(0, place, parts.repeat_interleave(sizes, 0)))
+    square = sum(float(value.double().square().sum()) for value in values)
+    return RowGradients(touched, values, square)
+
+
+def adagrad(
+    tables: Sequence[Tensor], states: Sequence[Tensor], gradients: RowGradients, lr: float, eps: float, scale: float
+) -> None:
+    """One Adagrad step in place on the touched rows."""
+    with torch.no_grad():
+        for index, (table, state) in enumerate(zip(tables, states, strict=True)):
+            rows, values = gradients.of_table(index)
+            scaled = scale * values
+            state[rows] += scaled.square()
+            table[rows] -= lr * scaled / (state[rows].sqrt() + eps)
+
+
+def joined(pending: Sequence[Pending], tables: int) -> Pending:
+    """Several lookups as one, their samples one after the other."""
+    if len(pending) == 1:
+        return pending[0]
+    grad = torch.cat([grad for _, _, grad in pending])
+    if all(offsets is None for _, offsets, _ in pending):
+        return torch.cat([ids for ids, _, _ in pending]), None, grad
+    flat = [flat_bags(ids, offsets) for ids, offsets, _ in pending]
+    own, sizes = [], []
+    for table in range(tables):
+        for ids, offsets in flat:
+            batch = (len(offsets) - 1) // tables
+            edges = offsets[table * batch : (table + 1) * batch + 1]
+            own.append(ids[int(edges[0]) : int(edges[-1])])
+            sizes.append(edges.diff())
+    ends = torch.cat(sizes).cumsum(0)
+    return torch.cat(own), torch.cat([ends.new_zeros(1), ends]), grad

@@ -1,0 +1,165 @@
+"""The options of a run: TOML, validated; every default is what `nasrec codesign` does without a config file."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from nasrec.candidate_space import CandidateSpace, ChipSpace
+from nasrec.data.encoder import EncodingOptions
+from nasrec.errors import InputError
+from nasrec.space import SPACES, Space
+from nasrec.train import TrainOptions
+
+Bits = Annotated[int, Field(ge=1, le=32)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataOptions(_Section):
+    """How the raw log is prepared."""
+
+    seed: int = 0
+    max_rows: Count = 500_000  # rows of the largest table, as NASRec caps them while searching
+    min_count: Count = 2
+    hashing: bool = False
+
+    def encoding(self) -> EncodingOptions:
+        """How values become ids."""
+        return EncodingOptions("hash" if self.hashing else "vocabulary", self.min_count, self.max_rows)
+
+
+class SpaceOptions(_Section):
+    """The architectures: a NASRec space, cut to the blocks and widths that two cores search in minutes."""
+
+    name: Literal["small", "full", "autoctr", "xlarge"] = "full"
+    blocks: Annotated[int, Field(ge=1, le=7)] = 4
+    dense_widths: tuple[Count, ...] = (16, 32, 64, 128, 256)
+    sparse_widths: tuple[Count, ...] = (16, 32)
+    weight_bits: tuple[Bits, ...] = (4, 8)
+    input_bits: tuple[Bits, ...] = (4, 8)
+
+    def space(self) -> Space:
+        """The search space of architectures."""
+        base = SPACES[self.name]
+        return Space(
+            base.name,
+            self.blocks,
+            base.dense_ops,
+            base.sparse_ops,
+            self.dense_widths,
+            self.sparse_widths,
+            self.weight_bits,
+            self.input_bits,
+        )
+
+
+class ChipOptions(_Section):
+    """The values that each gene of a chip may take."""
+
+    rows: tuple[Count, ...] = ChipSpace.rows
+    columns: tuple[Count, ...] = ChipSpace.columns
+    cell_bits: tuple[Annotated[int, Field(ge=1, le=4)], ...] = ChipSpace.cell_bits
+    dac_bits: tuple[Annotated[int, Field(ge=1, le=4)], ...] = ChipSpace.dac_bits
+    adc_bits: tuple[Annotated[int, Field(ge=3, le=12)], ...] = ChipSpace.adc_bits
+    columns_per_adc: tuple[Count, ...] = ChipSpace.columns_per_adc
+    copies: tuple[Count, ...] = ChipSpace.copies
+
+
+class TrainSection(_Section):
+    """A training: see `nasrec.train.TrainOptions`."""
+
+    epochs: Count = 1
+    batch_size: Count = 512
+    learning_rate: Annotated[float, Field(gt=0)] = 0.12
+
+    def train_options(self, seed: int) -> TrainOptions:
+        """The trainer's options with this section's values."""
+        return TrainOptions(epochs=self.epochs, batch_size=self.batch_size, learning_rate=self.learning_rate, seed=seed)
+
+
+class ScoreOptions(_Section):
+    """What one candidate costs to score: rows on which its last layer is fine-tuned, rows on which it is judged."""
+
+    fine_tune_rows: Count = 8192
+    fine_tune_steps: Annotated[int, Field(ge=0)] = 100
+    fine_tune_batch: Count = 512
+    fine_tune_learning_rate: Annotated[float, Field(gt=0)] = 0.04
+    calibration_rows: Count = 1024
+    rows: Count = 4096
+
+
+class BudgetOptions(_Section):
+    """Upper limits on a candidate's hardware; none by default."""
+
+    energy_j: Annotated[float, Field(gt=0)] | None = None
+    latency_s: Annotated[float, Field(gt=0)] | None = None
+    area_m2: Annotated[float, Field(gt=0)] | None = None
+
+
+class SearchOptions(_Section):
+    """The joint search, and what it is held against at equal evaluations."""
+
+    sampler: Literal["evolution", "nsga2", "random"] = "evolution"
+    evaluations: Count = 64
+    population: Annotated[int, Field(ge=2)] = 16
+    seeds: tuple[int, ...] = (0,)
+    compare: tuple[Literal["random", "model_first"], ...] = ("random", "model_first")
+    targets: tuple[float, float, float] | None = None  # J, s, m²: search one score with these targets
+    score: ScoreOptions = ScoreOptions()
+    budget: BudgetOptions = BudgetOptions()
+
+
+class CodesignOptions(_Section):
+    """Everything that decides the result of a run, besides its data."""
+
+    seed: int = 0
+    data: DataOptions = DataOptions()
+    space: SpaceOptions = SpaceOptions()
+    chip: ChipOptions = ChipOptions()
+    supernet: TrainSection = TrainSection()
+    search: SearchOptions = SearchOptions()
+    winners: TrainSection = TrainSection(epochs=4)
+    baselines: TrainSection = TrainSection(epochs=4)
+
+    def candidate_space(self) -> CandidateSpace:
+        """The joint space of architectures and chips."""
+        return CandidateSpace(self.space.space(), ChipSpace(**self.chip.model_dump()))
+
+
+def load_options(path: Path) -> CodesignOptions:
+    """Read options from a TOML file; raises InputError naming file, key, value and what is allowed."""
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not valid TOML: {error}") from None
+    return options_from(data, str(path))
+
+
+def options_from(data: dict[str, Any], where: str) -> CodesignOptions:
+    """Validate plain values; raises InputError naming `where`, the key, its value and what is allowed."""
+    try:
+        return CodesignOptions.model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            raise InputError(f"{where}: unknown key {key!r}: allowed are {_allowed(first['loc'])}") from None
+        raise InputError(f"{where}: {key} is {first['input']!r}: {first['msg']}") from None
+
+
+def _allowed(location: tuple[int | str, ...]) -> str:
+    model: type[BaseModel] = CodesignOptions
+    for part in location[:-1]:
+        section = model.model_fields[str(part)].annotation
+        if isinstance(section, type) and issubclass(section, BaseModel):
+            model = section
+    return ", ".join(model.model_fields)

@@ -1,0 +1,70 @@
+"""Model first, then chip: what most teams do today, as the baseline of the joint search."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from optuna.trial import FrozenTrial
+
+from nasrec.arch import Candidate, ChipChoice, Precision
+from nasrec.candidate_space import CandidateSpace
+from nasrec.search.evolution import RegularizedEvolution, tournament_winner, vary
+from nasrec.search.parameters import candidate_of
+
+
+class ModelFirst(RegularizedEvolution):
+    """Half of the `budget` searches the model for log loss alone, at the highest precision on a conventional chip
+    (ISAAC's choices); the other half keeps the best model and searches its precision and its chip."""
+
+    def __init__(
+        self, space: CandidateSpace, *, seed: int, budget: int, population: int = 16, tournament: int = 4
+    ) -> None:
+        """`budget` is the number of evaluations in all; each half starts with at most a quarter of it at random."""
+        super().__init__(space, seed=seed, population=min(population, max(2, budget // 4)), tournament=tournament)
+        self.budget = budget
+
+    def next_candidate(self, known: Sequence[FrozenTrial], rng: np.random.Generator) -> Candidate:
+        """The next model on the conventional chip, or the next chip and precision for the best model."""
+        half = self.budget // 2
+        if len(known) < half:
+            return self._next_model(known, rng)
+        best = min(known[:half], key=lambda trial: (trial.values[0], trial.number))
+        model = candidate_of(best.params, self.space)
+        if len(known) - half < self.population:
+            return self._redraw_hardware(model, rng)
+        parent = candidate_of(self.parent(known[half:], rng).params, self.space)
+        return vary(parent, self._mutate_hardware, self.mutations, rng)
+
+    def _next_model(self, known: Sequence[FrozenTrial], rng: np.random.Generator) -> Candidate:
+        if len(known) < self.population:
+            return Candidate(self.space.arch.sample(rng).with_precision(self._highest), self._conventional)
+        winner = tournament_winner(known[-self.population :], 0, self.tournament, rng)
+        return vary(candidate_of(winner.params, self.space), self._mutate_model, self.mutations, rng)
+
+    def _mutate_model(self, candidate: Candidate, rng: np.random.Generator) -> Candidate:
+        return replace(candidate, arch=self.space.arch.mutate(candidate.arch, rng).with_precision(self._highest))
+
+    def _redraw_hardware(self, candidate: Candidate, rng: np.random.Generator) -> Candidate:
+        fresh = self.space.sample(rng)
+        return Candidate(candidate.arch.with_precision_of(fresh.arch), fresh.chip)
+
+    def _mutate_hardware(self, candidate: Candidate, rng: np.random.Generator) -> Candidate:
+        if rng.integers(2):
+            return replace(candidate, chip=self.space.chip.mutate(candidate.chip, rng))
+        mutated = self.space.arch.mutate(candidate.arch, rng)
+        return replace(candidate, arch=candidate.arch.with_precision_of(mutated))
+
+    @property
+    def _highest(self) -> Precision:
+        return Precision(max(self.space.arch.weight_bits), max(self.space.arch.input_bits))
+
+    @property
+    def _conventional(self) -> ChipChoice:
+        wanted, allowed = ChipChoice(), self.space.chip
+        nearest = {
+            name: min((abs(value - goal), value) for value in getattr(allowed, name))[1]
+            for name, goal in wanted.to_json().items()
+        }
+        return ChipChoice(**nearest)

@@ -1,0 +1,113 @@
+"""Run a search as an Optuna study that can be stopped at any moment and resumed to the same end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.samplers import BaseSampler, NSGAIISampler
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState
+
+from nasrec.arch import Candidate
+from nasrec.candidate_space import CandidateSpace
+from nasrec.errors import InputError
+from nasrec.score import Score
+from nasrec.search.evolution import RandomCandidates, RegularizedEvolution, finished_trials
+from nasrec.search.model_first import ModelFirst
+from nasrec.search.objectives import OBJECTIVES, Budget, objective_values, targeted_score
+from nasrec.search.parameters import candidate_of, distributions_of
+
+SAMPLERS = ("evolution", "nsga2", "random", "model_first")
+
+
+def sampler_of(
+    name: str, space: CandidateSpace, *, seed: int, budget: int, finished: int, population: int
+) -> BaseSampler:
+    """The sampler called `name`; NSGA-II is Optuna's, seeded from (`seed`, `finished` trials): a resume is exact."""
+    if name == "evolution":
+        return RegularizedEvolution(space, seed=seed, population=population, tournament=max(2, population // 4))
+    if name == "nsga2":
+        return NSGAIISampler(
+            population_size=population, seed=int(np.random.SeedSequence([seed, finished]).generate_state(1)[0])
+        )
+    if name == "random":
+        return RandomCandidates(space, seed=seed)
+    if name == "model_first":
+        return ModelFirst(space, seed=seed, budget=budget, population=population)
+    raise InputError(f"search.sampler is {name!r}: allowed are {', '.join(SAMPLERS)}")
+
+
+def open_study(journal: Path, *, objectives: int = len(OBJECTIVES)) -> optuna.Study:
+    """Open or create the study kept in the Optuna journal file `journal`; Optuna's own tools open it as well."""
+    journal.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        storage = JournalStorage(JournalFileBackend(str(journal)))
+        return optuna.create_study(
+            study_name="codesign", storage=storage, directions=["minimize"] * objectives, load_if_exists=True
+        )
+    except (json.JSONDecodeError, KeyError, UnicodeDecodeError, AssertionError) as error:
+        raise InputError(f"{journal}: not an Optuna journal, or damaged: {error}") from None
+
+
+def abandon_unfinished(study: optuna.Study) -> int:
+    """Mark the trials that a killed process left running as failed; returns how many. For a lone worker's resume."""
+    running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+    for trial in running:
+        study.tell(trial.number, state=TrialState.FAIL)
+    return len(running)
+
+
+def run_study(
+    study: optuna.Study,
+    space: CandidateSpace,
+    score: Callable[[Candidate], Score],
+    *,
+    sampler: str,
+    evaluations: int,
+    seed: int,
+    population: int = 16,
+    budget: Budget | None = None,
+    targets: Sequence[float] | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> None:
+    """Evaluate candidates until the study holds `evaluations` finished trials.
+
+    `score` measures one candidate. With `targets` (energy, latency, area) the study has one objective,
+    `targeted_score`; without, the four of `OBJECTIVES`. Several processes may run this on one journal.
+    """
+    distributions = distributions_of(space)
+    while (finished := len(finished_trials(study))) < evaluations:
+        study.sampler = sampler_of(
+            sampler, space, seed=seed, budget=evaluations, finished=finished, population=population
+        )
+        trial = study.ask(fixed_distributions=distributions)
+        result = score(candidate_of(trial.params, space))
+        values = objective_values(result)
+        trial.set_user_attr("score", result.to_json())
+        for name, excess in zip(("energy_j", "latency_s", "area_m2"), (budget or Budget()).excess(result), strict=True):
+            trial.set_constraint(name, excess)
+        study.tell(trial, values if targets is None else targeted_score(values, targets))
+        if progress is not None:
+            progress(1)
+
+
+def trials_of(study: optuna.Study, space: CandidateSpace) -> list[dict[str, Any]]:
+    """The finished trials in order: number, the four objective values, feasible, candidate as JSON."""
+    rows = []
+    for number, trial in enumerate(finished_trials(study)):
+        result = Score.from_json(trial.user_attrs["score"], f"trial {trial.number}")
+        rows.append(
+            {
+                "number": number,
+                "values": list(objective_values(result)),
+                "feasible": all(excess <= 0 for excess in trial.constraints.values()),
+                "candidate": candidate_of(trial.params, space).to_json(),
+            }
+        )
+    return rows

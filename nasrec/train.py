@@ -1,0 +1,297 @@
+"""The trainer: batches in a seeded order, log loss, Adagrad; resumes bit for bit from its last checkpoint."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from nasrec.arch import Arch, BlockChoice
+from nasrec.checkpoint import SaveClock, load_checkpoint, restore, save_checkpoint
+from nasrec.errors import InputError
+from nasrec.metrics import auc, log_loss
+from nasrec.model.optimizer import weights_of
+from nasrec.predict import Inputs, inputs_of, pick_device, predict
+from nasrec.schedule import learning_rate
+from nasrec.space import Space
+from nasrec.train_options import EpochScore, TrainLog, TrainOptions
+
+if TYPE_CHECKING:
+    from nasrec.data.batch import Batch
+    from nasrec.data.dataset import Dataset
+    from nasrec.model.supernet import Supernet
+    from nasrec.progress import Report
+
+CALIBRATION_ROWS = 4096
+LOG_POINTS = 100  # training losses kept in the log
+
+__all__ = ["EpochScore", "TrainLog", "TrainOptions", "TrainingDiverged", "predict", "train_subnet", "train_supernet"]
+
+
+class TrainingDiverged(RuntimeError):
+    """The loss or the gradient is no longer a finite number; the message is one line with step and learning rate."""
+
+
+def train_supernet(
+    supernet: Supernet,
+    dataset: Dataset,
+    options: TrainOptions,
+    *,
+    checkpoint: Path | None = None,
+    progress: Report | None = None,
+    save_every_s: float = 60.0,
+    device: str = "auto",
+) -> TrainLog:
+    """Train the shared weights in place, each step on one architecture drawn from `supernet.space`.
+
+    The architecture of a step depends on the seed and the step alone, the order of the rows on the seed and the epoch.
+    With `checkpoint`, the state is saved there every `save_every_s` seconds (less often when saving is slow) and at
+    the end; if the file exists, training goes on from it, and a finished one is only loaded. Progress counts rows.
+    Raises TrainingDiverged, and InputError when the checkpoint is damaged or belongs to another training.
+    """
+
+    def forward(step: int, inputs: Inputs) -> Tensor:
+        return supernet(step_arch(supernet.space, options, step), *inputs)  # type: ignore[no-any-return]
+
+    return _Training(supernet, dataset, None, options, forward, checkpoint, progress, save_every_s, device).run()
+
+
+def train_subnet(
+    model: nn.Module,
+    train: Dataset,
+    validation: Dataset | None,
+    options: TrainOptions,
+    *,
+    checkpoint: Path | None = None,
+    progress: Report | None = None,
+    save_every_s: float = 60.0,
+    device: str = "auto",
+) -> TrainLog:
+    """Train a standalone model (subnet or baseline) in place and leave it with the weights of its best epoch.
+
+    `model(dense, ids, offsets)` gives logits [B]; it offers `adagrad_step` and, if it quantises, `calibrate`, which is
+    called after every epoch. Best is the lowest validation log loss; without `validation` the last epoch counts.
+    Checkpoints, progress and errors are those of `train_supernet`.
+    """
+
+    def forward(step: int, inputs: Inputs) -> Tensor:
+        return model(*inputs)  # type: ignore[no-any-return]
+
+    return _Training(model, train, validation, options, forward, checkpoint, progress, save_every_s, device).run()
+
+
+def step_arch(space: Space, options: TrainOptions, step: int) -> Arch:
+    """Return the architecture that supernet step `step` trains: a function of seed and step only."""
+    rng = np.random.default_rng([options.seed, step])
+    if step < options.full_path_steps and rng.random() >= step / options.full_path_steps:
+        return full_path(space)
+    return space.sample(rng)
+
+
+def full_path(space: Space) -> Arch:
+    """Return the architecture that uses everything: all operators, all inputs, the largest widths, both mergers."""
+    return Arch(
+        tuple(
+            BlockChoice(
+                dense_ops=space.dense_ops,
+                sparse_ops=space.sparse_ops,
+                dense_inputs=tuple(range(index + 1)),
+                sparse_inputs=tuple(range(index + 1)),
+                left=index,
+                right=index,
+                dense_width=max(space.dense_widths),
+                sparse_width=max(space.sparse_widths),
+                dsi=True,
+                fm=True,
+            )
+            for index in range(space.blocks)
+        )
+    )
+
+
+def epoch_seed(seed: int, epoch: int) -> int:
+    """Return the seed of the row order of `epoch` (from 0)."""
+    return int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0])
+
+
+class _Training:
+    """One training under way: the model's tensors and the few numbers that a checkpoint must hold."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        train: Dataset,
+        validation: Dataset | None,
+        options: TrainOptions,
+        forward: Callable[[int, Inputs], Tensor],
+        checkpoint: Path | None,
+        progress: Report | None,
+        save_every_s: float,
+        device: str,
+    ) -> None:
+        if len(train) == 0:
+            raise InputError("training data have 0 rows: at least one is needed")
+        self.model, self.data, self.validation, self.options = model, train, validation, options
+        self.forward, self.checkpoint, self.progress = forward, checkpoint, progress
+        self.device_name, self.device = device, pick_device(device)
+        self.steps_per_epoch = math.ceil(len(train) / options.batch_size)
+        self.steps = self.steps_per_epoch * options.epochs
+        self.clock = SaveClock(save_every_s)
+        self.step = 0
+        self.losses: list[tuple[int, float]] = []
+        self.window = 0.0  # sum of the batch losses since the last entry of `losses`
+        self.scores: list[EpochScore] = []
+        self.best_epoch = 0
+        self.best: dict[str, Tensor] | None = None  # None while the best epoch's weights are the model's own
+        self.finished = False
+
+    def run(self) -> TrainLog:
+        self.model.to(self.device)
+        if self.checkpoint is not None and self.checkpoint.exists():
+            self.resume(self.checkpoint)
+        while not self.finished:
+            epoch, start = divmod(self.step, self.steps_per_epoch)
+            seed = epoch_seed(self.options.seed, epoch)
+            for batch in self.data.batches(self.options.batch_size, seed=seed, start=start):
+                self.train_step(batch)
+                if self.step % self.steps_per_epoch == 0:
+                    self.end_epoch(epoch + 1)
+                if self.finished or self.clock.due():
+                    self.save()
+        return TrainLog(self.step, self.rows, tuple(self.losses), tuple(self.scores), self.best_epoch)
+
+    def train_step(self, batch: Batch) -> None:
+        self.model.train()
+        rate = self.rate(self.step)
+        logits = self.forward(self.step, inputs_of(batch, self.device)).reshape(-1)
+        labels = torch.from_numpy(batch.labels).to(self.device, logits.dtype)
+        loss = binary_cross_entropy_with_logits(logits, labels)
+        value = loss.item()
+        if not math.isfinite(value):
+            self.save()  # the weights have not moved yet: this is the last good state
+            raise TrainingDiverged(self.diagnosis("loss", value, rate))
+        loss.backward()  # type: ignore[no-untyped-call]
+        norm = self.model.adagrad_step(lr=rate, eps=self.options.eps, clip_norm=self.options.clip_norm)  # type: ignore[operator]
+        if not math.isfinite(norm):
+            self.save()  # adagrad_step leaves the weights alone then
+            raise TrainingDiverged(self.diagnosis("gradient norm", norm, rate))
+        self.step += 1
+        self.window += value
+        self.log_loss()
+        if self.progress is not None:
+            self.progress(self.rows, len(self.data) * self.options.epochs)
+
+    def rate(self, step: int) -> float:
+        return learning_rate(step, self.steps, peak=self.options.learning_rate, warmup=self.options.warmup)
+
+    def log_loss(self) -> None:
+        since = self.losses[-1][0] if self.losses else 0
+        if self.step - since >= self.steps / LOG_POINTS or self.step == self.steps:
+            self.losses.append((self.step, self.window / (self.step - since)))
+            self.window = 0.0
+
+    def end_epoch(self, epoch: int) -> None:
+        self.calibrate()
+        better = True
+        if self.validation is not None:
+            logits = predict(self.model, self.validation, device=self.device_name)
+            labels = self.validation.labels
+            score = EpochScore(epoch, log_loss(logits, labels), auc(logits, labels))
+            if not math.isfinite(score.log_loss):
+                raise TrainingDiverged(self.diagnosis("validation log loss", score.log_loss, self.rate(self.step - 1)))
+            better = all(score.log_loss < old.log_loss for old in self.scores)
+            self.scores.append(score)
+        patience = self.options.patience
+        last = epoch == self.options.epochs
+        if better:
+            self.best_epoch = epoch
+            clone = self.validation is not None and not last
+            self.best = {name: tensor.clone() for name, tensor in weights_of(self.model).items()} if clone else None
+        elif last or (patience is not None and epoch - self.best_epoch >= patience):
+            assert self.best is not None
+            restore(weights_of(self.model), self.best, "the best epoch")
+            self.best = None
+            last = True
+        self.finished = last
+
+    def calibrate(self) -> None:
+        calibrate = getattr(self.model, "calibrate", None)
+        if calibrate is None:
+            return
+        rows = min(CALIBRATION_ROWS, len(self.data))
+        batch = next(iter(self.data.batches(rows, seed=epoch_seed(self.options.seed, self.options.epochs))))
+        self.model.eval()
+        calibrate(*inputs_of(batch, self.device))
+
+    def state(self) -> dict[str, Tensor]:
+        return {name: tensor.detach() for name, tensor in self.model.state_dict().items()}
+
+    @property
+    def rows(self) -> int:
+        epochs, rest = divmod(self.step, self.steps_per_epoch)
+        return epochs * len(self.data) + rest * self.options.batch_size
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        validation_rows = None if self.validation is None else len(self.validation)
+        return {**self.options.to_json(), "rows": len(self.data), "validation_rows": validation_rows}
+
+    def diagnosis(self, what: str, value: float, rate: float) -> str:
+        kept = ""
+        if self.checkpoint is not None and self.checkpoint.exists():
+            kept = f"; the last good state is kept in {self.checkpoint}"
+        return (
+            f"training diverged at step {self.step} of {self.steps}: {what} is {value} at learning rate {rate:.3g} "
+            f"(peak {self.options.learning_rate:.3g}); a lower learning rate may help{kept}"
+        )
+
+    def save(self) -> None:
+        if self.checkpoint is None:
+            return
+        started = time.monotonic()
+        tensors = {f"model.{name}": tensor for name, tensor in self.state().items()}
+        tensors |= {f"best.{name}": tensor for name, tensor in (self.best or {}).items()}
+        facts = {
+            "training": self.identity,
+            "step": self.step,
+            "losses": self.losses,
+            "window": self.window,
+            "scores": [asdict(score) for score in self.scores],
+            "best_epoch": self.best_epoch,
+            "finished": self.finished,
+        }
+        save_checkpoint(self.checkpoint, tensors, facts)
+        self.clock.saved(started)
+
+    def resume(self, path: Path) -> None:
+        saved = load_checkpoint(path)
+        facts = saved.facts
+        try:
+            before: dict[str, Any] = facts["training"]
+            for name, value in self.identity.items():
+                if before.get(name) != value:
+                    raise InputError(
+                        f"{path}: from a training with {name} {before.get(name)!r}, this one has {value!r}"
+                    )
+            self.step, self.window = int(facts["step"]), float(facts["window"])
+            self.losses = [(int(step), float(loss)) for step, loss in facts["losses"]]
+            self.scores = [EpochScore(**score) for score in facts["scores"]]
+            self.best_epoch, self.finished = int(facts["best_epoch"]), bool(facts["finished"])
+        except (KeyError, TypeError, AttributeError) as error:
+            raise InputError(f"{path}: not the checkpoint of a training: {error}") from None
+        parts: dict[str, dict[str, Tensor]] = {"model": {}, "best": {}}
+        for name, tensor in saved.tensors.items():
+            part, _, rest = name.partition(".")
+            parts.setdefault(part, {})[rest] = tensor
+        restore(self.state(), parts["model"], str(path))
+        self.best = {name: tensor.to(self.device) for name, tensor in parts["best"].items()} or None
+        if self.progress is not None:
+            self.progress(self.rows, len(self.data) * self.options.epochs)

@@ -1,0 +1,77 @@
+"""The winners of a search: picked from its front, and kept as four files each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from nasrec.arch import Arch, Candidate
+from nasrec.data.features import Features
+from nasrec.errors import InputError
+from nasrec.files import atomic_path, read_json, write_json, write_text
+from nasrec.hardware import chip_to_toml, choice_from_toml, workload_of
+from nasrec.model.optimizer import weights_of
+from nasrec.model.subnet import Subnet
+from nasrec.search.objectives import front, knee
+
+ARCH_FORMAT = "nasrec.arch"
+
+
+def pick_winners(trials: Sequence[dict[str, Any]], reference: Sequence[float]) -> list[tuple[str, Candidate]]:
+    """The knee and the two ends (least log loss, least energy) of the feasible front: three different candidates.
+
+    Only trials better than `reference` in every objective count, where there are any: the cheapest chip of all
+    computes nothing useful. A place that is taken already goes to the next best by log loss or energy.
+    """
+    feasible = [trial for trial in trials if trial["feasible"]] or list(trials)
+    useful = [trial for trial in feasible if all(v < r for v, r in zip(trial["values"], reference, strict=True))]
+    pool = useful or feasible
+    values = [trial["values"] for trial in pool]
+    members = front(values)
+    rest = [index for index in range(len(pool)) if index not in members]
+    middle = members[knee([values[index] for index in members])]
+
+    def ordered(objective: int) -> list[int]:
+        return [
+            *sorted(members, key=lambda index: values[index][objective]),
+            *sorted(rest, key=lambda index: values[index][objective]),
+        ]
+
+    chosen: dict[str, int] = {}
+    for name, order in (("log_loss", ordered(0)), ("energy", ordered(1)), ("knee", [middle, *ordered(0)])):
+        free = [index for index in order if index not in chosen.values()]
+        if free:
+            chosen[name] = free[0]
+    return [
+        (name, Candidate.from_json(pool[chosen[name]]["candidate"]))
+        for name in ("knee", "log_loss", "energy")
+        if name in chosen
+    ]
+
+
+def write_winner(folder: Path, candidate: Candidate, features: Features, model: Subnet) -> None:
+    """Write `arch.json`, `chip.toml`, `workload.json` and `weights.safetensors` into `folder`, each whole or not."""
+    arch = {"format": ARCH_FORMAT, "version": 1, **candidate.arch.to_json(), "features": features.to_json()}
+    write_json(folder / "arch.json", arch)
+    write_text(folder / "chip.toml", chip_to_toml(candidate.chip))
+    write_json(folder / "workload.json", workload_of(candidate.arch, features).to_json())
+    with atomic_path(folder / "weights.safetensors") as temporary:
+        save_file({name: tensor.contiguous() for name, tensor in weights_of(model).items()}, temporary)
+
+
+def read_winner(folder: Path) -> tuple[Candidate, Features, dict[str, torch.Tensor]]:
+    """Read back what `write_winner` wrote; raises InputError naming the file that is missing or damaged."""
+    file = folder / "arch.json"
+    found = read_json(file, format=ARCH_FORMAT)
+    features = Features.from_json(found.pop("features", {}), f"{file}: features")
+    candidate = Candidate(Arch.from_json(found, str(file)), choice_from_toml(folder / "chip.toml"))
+    weights = folder / "weights.safetensors"
+    try:
+        return candidate, features, load_file(weights)
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{weights}: not readable as safetensors: {' '.join(str(error).split())}") from None

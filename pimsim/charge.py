@@ -1,0 +1,124 @@
+"""What one operator costs on the unit where it was placed: energy by component, time, use of resources."""
+
+from __future__ import annotations
+
+from pimsim.chip import Chip
+from pimsim.cost import Cost, OpCost
+from pimsim.mapping import Mapping, Placement
+from pimsim.quantity import Number, bit_length, ceil_div, larger, smaller
+from pimsim.workload import VECTOR_STEPS, Elementwise, Gather, MatMul, MatVec, Op
+
+PIPELINE_CYCLES = 2  # assumption: after the last read, one cycle to convert and one to add up, as ISAAC pipelines them
+RESULT_BITS = 16  # what the vector unit writes
+
+
+def charge(op: Op, mapping: Mapping, chip: Chip) -> OpCost:
+    """Cost of `op` for one inference."""
+    placement = mapping.placements[op.name]
+    if isinstance(op, MatVec):
+        energies, latency, busy = _matvec(op, placement, chip, mapping.chips)
+        return _op_cost(op, energies, latency, {f"crossbars of {op.name}": busy})
+    if isinstance(op, Gather):
+        energies, latency, busy = _gather(op, placement, chip)
+        return _op_cost(op, energies, latency, {"dram" if placement.unit == "dram" else f"bank of {op.name}": busy})
+    if isinstance(op, MatMul):
+        steps, operands, results = op.needed_macs, op.count * op.inner * (op.rows + op.columns), op.outputs
+    else:
+        steps, operands, results = VECTOR_STEPS[op.kind] * op.count, op.count, op.count
+    energies, latency, busy = _vector(op, steps, operands, results, chip)
+    return _op_cost(op, energies, latency, {"vector_unit": busy})
+
+
+def _op_cost(op: Op, energies: dict[str, Number], latency: Number, busy: dict[str, Number]) -> OpCost:
+    total: Number = 0.0
+    for energy in energies.values():
+        total = total + energy
+    return OpCost(op.name, op.op, Cost(total, latency, busy), energies)
+
+
+def _matvec(op: MatVec, placement: Placement, chip: Chip, chips: int) -> tuple[dict[str, Number], Number, Number]:
+    """A stored matrix times `vectors` vectors: inputs in phases, every used column converted in every read.
+
+    conversions = vectors x phases x reads x outputs x slices x polarities (ISAAC, ISCA'16, section 5).
+    """
+    xb, readout, tile = chip.crossbar, chip.crossbar.readout, chip.tile
+    phases = readout.phases(op.input_bits, op.signed_inputs)
+    reads, deepest = readout.reads(op.inputs, xb.rows)
+    columns = op.outputs * readout.slices(op.weight_bits) * readout.polarities
+    cycles = op.vectors * phases
+    conversions = cycles * reads * columns
+    drives = cycles * op.inputs * readout.driven_share(op.input_density)
+    accumulator_bits = op.input_bits + op.weight_bits + bit_length(op.inputs)
+    merges = op.vectors * op.outputs * (placement.row_blocks - 1)
+    # Offset weights: the sum of the inputs is counted as they pass, and taken off each block's result.
+    offsets = cycles * op.inputs + op.vectors * op.outputs * placement.row_blocks if readout.polarities == 1 else 0
+    tiles = ceil_div(placement.row_blocks * placement.column_blocks, tile.crossbars)  # of one copy
+
+    vector_bits, result_bits = op.inputs * op.input_bits, op.outputs * op.output_bits
+    moved_in = op.vectors * vector_bits * tiles
+    moved_out = op.vectors * result_bits + merges * accumulator_bits
+    abroad = (chips - 1) / chips  # share of the inputs that comes from another chip, ops spread evenly (assumption)
+    energies: dict[str, Number] = {
+        "adc": conversions * xb.adc.energy_j(xb.adc_bits),
+        "dac": drives * placement.column_blocks * xb.dac.energy.at(readout.dac_bits),
+        "driver": drives * placement.column_blocks * xb.driver.energy.value,
+        "sample_hold": conversions * xb.sample_hold.energy.value,
+        "array": drives * columns * xb.cell.mac.value,
+        "shift_add": (conversions + merges + offsets) * xb.shift_add.energy.value,
+        "input_register": cycles * op.inputs * readout.dac_bits * placement.column_blocks
+        * xb.input_register.energy.value,
+        "output_register": cycles * reads * op.outputs * accumulator_bits * xb.output_register.energy.value,
+        "edram": (moved_in + op.vectors * result_bits) * tile.edram.energy.value,
+        "bus": (moved_in + moved_out) * tile.bus.energy.value,
+        "router": moved_in * tile.router.energy.value,
+        "link": op.vectors * vector_bits * abroad * chip.link.energy.value,
+    }
+
+    reading = phases * deepest * xb.cycle_s
+    rounds = ceil_div(op.vectors, placement.copies)
+    streaming = vector_bits / tile.router.bandwidth.value  # the slowest wire on the way of one vector
+    arriving = tile.router.time_s(vector_bits)
+    if chips > 1:
+        arriving = arriving + chip.link.time_s(vector_bits * abroad)
+    leaving = tile.bus.time_s(result_bits)
+    busy = larger(rounds * reading, op.vectors * streaming)
+    latency = arriving + larger(rounds * reading, (op.vectors - 1) * streaming + reading)
+    return energies, latency + PIPELINE_CYCLES * xb.cycle_s + leaving, busy
+
+
+def _gather(op: Gather, placement: Placement, chip: Chip) -> tuple[dict[str, Number], Number, Number]:
+    """Rows of a table read one after the other and added up beside the memory; tables work side by side."""
+    tile, xb = chip.tile, chip.crossbar
+    row_bits = op.length * op.element_bits
+    lookups = op.bags * op.lookups
+    additions = max(lookups - op.bags, 0.0) * op.length
+    energies: dict[str, Number] = {"shift_add": additions * xb.shift_add.energy.value}
+    if placement.unit == "dram":
+        burst = int(chip.dram.burst_bits.value)
+        bits = lookups * -(-row_bits // burst) * burst
+        energies["dram"] = bits * chip.dram.energy.value
+        reading: Number = bits / chip.dram.bandwidth.value
+        delay = chip.dram.delay.value
+    else:
+        energies["bank"] = lookups * row_bits * xb.cell.read_bit.value
+        cells = ceil_div(row_bits, xb.readout.cell_bits)
+        serial = smaller(cells, xb.columns)  # the parts of a longer row are read side by side
+        reading = lookups * serial * xb.cell.read_time.value
+        delay = 0.0
+    out_bits = op.bags * row_bits
+    energies["bus"] = out_bits * tile.bus.energy.value
+    return energies, delay + reading + tile.bus.time_s(out_bits), reading
+
+
+def _vector(op: MatMul | Elementwise, steps: int, operands: int, results: int,
+            chip: Chip) -> tuple[dict[str, Number], Number, Number]:
+    """Lane steps on the vector unit, its operands and results in eDRAM; moving and computing overlap."""
+    unit, tile = chip.vector_unit, chip.tile
+    bits_in, bits_out = operands * op.input_bits, results * RESULT_BITS
+    energies: dict[str, Number] = {
+        "vector_unit": unit.energy_j(steps, op.input_bits),
+        "edram": (bits_in + bits_out) * tile.edram.energy.value,
+        "bus": (bits_in + bits_out) * tile.bus.energy.value,
+    }
+    busy = larger(unit.time_s(steps), (bits_in + bits_out) / tile.bus.bandwidth.value)
+    return energies, tile.bus.delay.value + busy, busy

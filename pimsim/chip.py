@@ -1,0 +1,149 @@
+"""The chip: tiles, banks, vector unit, links, and the options that a user or a search may turn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from pimsim.adc import ADC_MODELS, MOST_ADC_BITS
+from pimsim.cost import Footprint, Parts, added_parts
+from pimsim.digital import Dram, Link, VectorUnit
+from pimsim.errors import InputError
+from pimsim.quantity import Count, Number
+from pimsim.technology import Technology
+from pimsim.tile import Bank, Crossbar, Tile
+
+RANGES: dict[str, tuple[int, int]] = {
+    "rows": (2, 4096), "columns": (1, 4096), "cell_bits": (1, 4), "dac_bits": (1, 8), "adc_bits": (1, MOST_ADC_BITS),
+    "columns_per_adc": (1, 4096), "active_rows": (1, 4096)}
+"""Options that are whole numbers, with the least and the most that is allowed."""
+CHOICES: dict[str, tuple[Any, ...]] = {
+    "encoding": ("offset", "differential"), "flip": (True, False), "adc_model": tuple(ADC_MODELS)}
+"""Options that are one of a few values."""
+
+
+@dataclass(frozen=True)
+class Chip:
+    """A chip. `tiles` None: as many as the workload needs, so that area follows what is used.
+
+    `banks`: 0 keeps embedding tables in the tiles' own crossbars, None gives them as many banks as they need.
+    `links` to other chips and `dram` cost nothing where they are not used, the links' area aside.
+    """
+
+    preset: str
+    technology: Technology
+    tile: Tile
+    tiles: int | None
+    bank: Bank
+    banks: int | None
+    vector_unit: VectorUnit
+    link: Link
+    links: int
+    dram: Dram
+
+    @property
+    def crossbar(self) -> Crossbar:
+        """The crossbar that all tiles are made of."""
+        return self.tile.ima.crossbar
+
+    @property
+    def crossbars(self) -> int | None:
+        """Crossbars in all tiles; None if the chip is sized to its workload."""
+        return None if self.tiles is None else self.tiles * self.tile.crossbars
+
+    def tops(self, weight_bits: int = 16, input_bits: int = 16) -> Number:
+        """Peak 10^12 operations per second at these bits, 2 per MAC, all crossbars busy (chip of fixed size)."""
+        if self.crossbars is None:
+            raise ValueError("a chip sized to its workload has no peak rate: call with_tiles(n) first")
+        xb, readout = self.crossbar, self.crossbar.readout
+        macs = xb.rows * (xb.columns // (readout.slices(weight_bits) * readout.polarities))
+        reads = readout.phases(input_bits, False) * readout.reads(xb.rows, xb.rows)[1]  # type: ignore[arg-type]
+        return 2.0 * self.crossbars * macs / (reads * xb.cycle_s) / 1e12
+
+    def parts(self, tiles: Count, banks: Count, chips: int, *, dram: bool) -> dict[str, Footprint]:
+        """Footprints by component of `chips` chips with `tiles` and `banks` in all.
+
+        Links leak only where there is more than one chip (assumption: a link without a partner is off); DRAM adds its
+        idle power where it is used, its area is not on the chip.
+        """
+        linked = self.link.footprint()
+        if chips == 1:
+            linked = Footprint(linked.area_m2, 0.0, linked.peak_w)
+        parts: list[Parts] = [
+            {name: part.times(tiles) for name, part in self.tile.parts().items()},
+            {name: part.times(banks) for name, part in self.bank.parts(self.tile).items()},
+            {"vector_unit": self.vector_unit.footprint().times(chips), "link": linked.times(self.links * chips)},
+        ]
+        if dram:
+            idle = self.dram.background.value
+            peak = idle + self.dram.energy.value * self.dram.bandwidth.value
+            parts.append({"dram": Footprint(0.0, idle, peak)})
+        return added_parts(parts)
+
+    def with_tiles(self, tiles: int | None) -> Chip:
+        """The same chip with `tiles` tiles; None: sized to its workload, tables in banks, alone (no links)."""
+        if tiles is None:
+            return replace(self, tiles=None, banks=None, links=0)
+        if isinstance(tiles, bool) or not isinstance(tiles, int) or not 1 <= tiles <= 10**6:
+            raise InputError(f"chip.tiles is {tiles!r}, allowed: 1 to 1000000, or sized to the workload")
+        return replace(self, tiles=tiles)
+
+    def with_options(self, **options: Any) -> Chip:
+        """The chip with some options set; component counts, areas and times that depend on them follow.
+
+        rows, columns, cell_bits, dac_bits, columns_per_adc: whole numbers (see `RANGES`), or an array with one value
+        per design of a sweep. adc_bits, active_rows: the same, or None (lossless; all rows). encoding, flip,
+        adc_model: see `CHOICES`. InputError names the option, the value and what is allowed.
+        """
+        options = {name: int(v) if isinstance(v, np.integer) else v for name, v in options.items()}
+        for name, value in options.items():
+            _check(name, value)
+        xb = self.crossbar
+        in_readout = {k: v for k, v in options.items() if k not in ("rows", "columns", "adc_model")}
+        in_crossbar = {k: v for k, v in options.items() if k in ("rows", "columns")}
+        if "adc_model" in options:
+            in_crossbar["adc"] = ADC_MODELS[options["adc_model"]]()
+        xb = replace(xb, readout=replace(xb.readout, **in_readout), **in_crossbar)
+        if np.any(xb.readout.columns_per_adc > xb.columns):
+            raise InputError(f"chip.columns_per_adc is {xb.readout.columns_per_adc}, allowed: 1 to {xb.columns} "
+                             "(the crossbar's columns)")
+        if xb.readout.active_rows is not None and np.any(xb.readout.active_rows > xb.rows):
+            raise InputError(f"chip.active_rows is {xb.readout.active_rows}, allowed: 1 to {xb.rows} "
+                             "(the crossbar's rows)")
+        if xb.readout.flip and xb.readout.encoding == "differential":
+            raise InputError("chip.flip is True, allowed with encoding 'differential': only False")
+        return replace(self, tile=replace(self.tile, ima=replace(self.tile.ima, crossbar=xb)))
+
+    def options(self) -> dict[str, Any]:
+        """The value of every option of `with_options`."""
+        xb, readout = self.crossbar, self.crossbar.readout
+        return {
+            "rows": xb.rows, "columns": xb.columns, "cell_bits": readout.cell_bits, "dac_bits": readout.dac_bits,
+            "adc_bits": readout.adc_bits, "columns_per_adc": readout.columns_per_adc,
+            "active_rows": readout.active_rows, "encoding": readout.encoding, "flip": readout.flip,
+            "adc_model": xb.adc.model}
+
+    def arithmetic_options(self) -> dict[str, Any]:
+        """What `pimsim.crossbar.Arithmetic` needs to compute as this chip does; `rows` are those of one read."""
+        xb, readout = self.crossbar, self.crossbar.readout
+        return {
+            "rows": readout.rows_at_once(xb.rows), "cell_bits": readout.cell_bits, "dac_bits": readout.dac_bits,
+            "adc_bits": xb.adc_bits, "flip": readout.flip, "encoding": readout.encoding}
+
+
+def _check(name: str, value: Any) -> None:
+    """Refuse an option that does not exist or a value that it cannot have."""
+    if name in CHOICES:
+        if not any(value is choice or (value == choice and type(value) is type(choice)) for choice in CHOICES[name]):
+            raise InputError(f"chip.{name} is {value!r}, allowed: {', '.join(map(str, CHOICES[name]))}")
+        return
+    if name not in RANGES:
+        raise InputError(f"no chip option {name!r}, allowed: {', '.join([*RANGES, *CHOICES])}")
+    least, most = RANGES[name]
+    if value is None and name in ("adc_bits", "active_rows"):
+        return
+    whole = np.issubdtype(value.dtype, np.integer) if isinstance(value, np.ndarray) else type(value) is int
+    if not whole or np.any(np.less(value, least)) or np.any(np.greater(value, most)):
+        raise InputError(f"chip.{name} is {value!r}, allowed: whole numbers from {least} to {most}")

@@ -1,0 +1,252 @@
+"""Chip files and space files: TOML that is checked before anything is built from it."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from pimsim.chip import RANGES, Chip
+from pimsim.errors import InputError
+from pimsim.files import read_text, write_text
+from pimsim.presets import PRESETS, preset
+from pimsim.sweep import Space
+
+OPTION_KEYS: dict[str, str] = {
+    "crossbar.rows": "rows", "crossbar.columns": "columns", "crossbar.cell_bits": "cell_bits", "dac.bits": "dac_bits",
+    "adc.bits": "adc_bits", "adc.columns_per_adc": "columns_per_adc", "adc.model": "adc_model",
+    "readout.active_rows": "active_rows", "readout.encoding": "encoding", "readout.flip": "flip"}
+"""Keys of a chip file and the options of `Chip.with_options` that they set."""
+_OTHER_KEYS = ("tiles", "mapping.copies")
+_WORDS = {"adc_bits": "lossless", "active_rows": "all"}  # written where the option is None
+
+
+def _within(option: str) -> Any:
+    """The range of a numeric option, for pydantic."""
+    least, most = RANGES[option]
+    return Field(ge=least, le=most)
+
+
+_Rows: TypeAlias = Annotated[int, _within("rows")]
+_Columns: TypeAlias = Annotated[int, _within("columns")]
+_Cell: TypeAlias = Annotated[int, _within("cell_bits")]
+_Dac: TypeAlias = Annotated[int, _within("dac_bits")]
+_Adc: TypeAlias = Annotated[int, _within("adc_bits")]
+_Shared: TypeAlias = Annotated[int, _within("columns_per_adc")]
+_Active: TypeAlias = Annotated[int, _within("active_rows")]
+_Copies: TypeAlias = Annotated[int, Field(ge=1, le=65536)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class _Crossbar(_Table):
+    rows: _Rows | None = None
+    columns: _Columns | None = None
+    cell_bits: _Cell | None = None
+
+
+class _DacTable(_Table):
+    bits: _Dac | None = None
+
+
+class _AdcTable(_Table):
+    bits: _Adc | Literal["lossless"] | None = None
+    columns_per_adc: _Shared | None = None
+    model: Literal["isaac", "survey"] | None = None
+
+
+class _Readout(_Table):
+    active_rows: _Active | Literal["all"] | None = None
+    encoding: Literal["offset", "differential"] | None = None
+    flip: bool | None = None
+
+
+class _Mapping(_Table):
+    copies: _Copies = 1
+
+
+class _ChipFile(_Table):
+    format: Literal["pimsim.chip"] = "pimsim.chip"
+    version: Literal[1] = 1
+    preset: str
+    tiles: Annotated[int, Field(ge=1, le=10**6)] | Literal["sized"] | None = None
+    crossbar: _Crossbar = _Crossbar()
+    dac: _DacTable = _DacTable()
+    adc: _AdcTable = _AdcTable()
+    readout: _Readout = _Readout()
+    mapping: _Mapping = _Mapping()
+
+
+class _CrossbarAxes(_Table):
+    rows: Annotated[list[_Rows], Field(min_length=1)] | None = None
+    columns: Annotated[list[_Columns], Field(min_length=1)] | None = None
+    cell_bits: Annotated[list[_Cell], Field(min_length=1)] | None = None
+
+
+class _DacAxes(_Table):
+    bits: Annotated[list[_Dac], Field(min_length=1)] | None = None
+
+
+class _AdcAxes(_Table):
+    bits: Annotated[list[_Adc | Literal["lossless"]], Field(min_length=1)] | None = None
+    columns_per_adc: Annotated[list[_Shared], Field(min_length=1)] | None = None
+
+
+class _ReadoutAxes(_Table):
+    active_rows: Annotated[list[_Active], Field(min_length=1)] | None = None
+
+
+class _MappingAxes(_Table):
+    copies: Annotated[list[_Copies], Field(min_length=1)] | None = None
+
+
+class _SpaceFile(_Table):
+    format: Literal["pimsim.space"] = "pimsim.space"
+    version: Literal[1] = 1
+    chip: _ChipFile
+    crossbar: _CrossbarAxes = _CrossbarAxes()
+    dac: _DacAxes = _DacAxes()
+    adc: _AdcAxes = _AdcAxes()
+    readout: _ReadoutAxes = _ReadoutAxes()
+    mapping: _MappingAxes = _MappingAxes()
+
+
+_Model = TypeVar("_Model", bound=_Table)
+
+
+def chip_from_toml(path: Path, settings: Sequence[str] = ()) -> Chip:
+    """The chip that a file describes, with `settings` ("crossbar.rows=256") on top.
+
+    InputError names file, key, value and what is allowed.
+    """
+    return _build(_checked(_ChipFile, _with_settings(_parsed(path), settings), str(path)), str(path))
+
+
+def copies_named(name: str, settings: Sequence[str] = ()) -> int:
+    """The copies of reused weights that a chip file or `settings` ask for; 1 where they say nothing."""
+    data = {"preset": name} if name in PRESETS else _parsed(Path(name))
+    return _checked(_ChipFile, _with_settings(data, settings), name).mapping.copies
+
+
+def chip_named(name: str, settings: Sequence[str] = ()) -> Chip:
+    """The chip of a preset's name or of a chip file, with `settings` on top."""
+    if name not in PRESETS:
+        if not name.endswith(".toml"):
+            preset(name, f"chip {name!r}: neither a chip file (.toml) nor a preset")
+        return chip_from_toml(Path(name), settings)
+    return _build(_checked(_ChipFile, _with_settings({"preset": name}, settings), f"chip {name}"), f"chip {name}")
+
+
+def chip_to_toml(chip: Chip, *, copies: int = 1) -> str:
+    """The text of a chip file that `chip_from_toml` reads back to an equal chip, and `copies_from_toml` to `copies`.
+
+    InputError if components were changed by hand: a chip file holds a preset, the number of tiles and options.
+    """
+    base = preset(chip.preset).with_tiles(chip.tiles)
+    if base.with_options(**chip.options()) != chip:
+        raise InputError(f"chip of preset {chip.preset!r}: its components were changed, a chip file cannot hold that")
+    tiles = '"sized"' if chip.tiles is None else str(chip.tiles)
+    lines = ['format = "pimsim.chip"', "version = 1", f"preset = {json.dumps(chip.preset)}", f"tiles = {tiles}"]
+    table, options = "", chip.options()
+    for key, option in OPTION_KEYS.items():
+        if key.split(".")[0] != table:
+            table = key.split(".")[0]
+            lines += ["", f"[{table}]"]
+        value = _WORDS[option] if options[option] is None else options[option]
+        lines.append(f"{key.split('.')[1]} = {json.dumps(value)}")
+    lines += ["", "[mapping]", f"copies = {copies}"]
+    return "\n".join(lines) + "\n"
+
+
+def write_chip(path: Path, chip: Chip, *, copies: int = 1) -> None:
+    """Write a chip file, whole or not at all."""
+    write_text(path, chip_to_toml(chip, copies=copies))
+
+
+def space_from_toml(path: Path) -> Space:
+    """The space of chips that a file describes; InputError names file, key, value and what is allowed."""
+    file = _checked(_SpaceFile, _parsed(path), str(path))
+    axes: dict[str, tuple[int | None, ...]] = {}
+    for key, option in [*OPTION_KEYS.items(), ("mapping.copies", "copies")]:
+        table, name = key.split(".")
+        values = getattr(getattr(file, table), name, None)
+        if values is not None:
+            axes[option] = tuple(None if value == "lossless" else value for value in values)
+    return Space(_build(file.chip, str(path)), axes)
+
+
+def _parsed(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(read_text(path))
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{path}: not valid TOML: {error}") from None
+
+
+def _with_settings(data: dict[str, Any], settings: Sequence[str]) -> dict[str, Any]:
+    """`data` with settings of the form key=value laid over it; a value that is no TOML is taken as a word."""
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals or not (key in OPTION_KEYS or key in (*_OTHER_KEYS, "preset")):
+            allowed = ", ".join([*_OTHER_KEYS, *OPTION_KEYS])
+            raise InputError(f"--set {setting}: allowed: key=value with a key of {allowed}")
+        try:
+            value: Any = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            value = text
+        table, dot, name = key.partition(".")
+        inner = data.get(table)
+        data = {**data, table: {**(inner if isinstance(inner, Mapping) else {}), name: value} if dot else value}
+    return data
+
+
+def _checked(model: type[_Model], data: Mapping[str, Any], where: str) -> _Model:
+    """`data` as `model`, or one InputError for the first thing that is wrong."""
+    try:
+        return model.model_validate(data)
+    except ValidationError as failure:
+        error = failure.errors(include_url=False)[0]
+    place = [part for part in error["loc"] if not (isinstance(part, str) and ("[" in part or part.endswith("int")))]
+    names = ".".join(f"{part}" for part in place)
+    if error["type"] == "extra_forbidden":
+        table: Any = model
+        for part in place[:-1]:
+            table = table.model_fields[part].annotation
+        raise InputError(f"{where}: unknown key '{names}', allowed: {', '.join(table.model_fields)}")
+    if error["type"] == "missing":
+        raise InputError(f"{where}: key '{names}' is missing")
+    allowed = _allowed(names) or error["msg"]
+    raise InputError(f"{where}: key '{names}' is {error['input']!r}, allowed: {allowed}")
+
+
+def _allowed(key: str) -> str:
+    """What a numeric option may be, from its range; empty for other keys."""
+    name = ".".join(key.removeprefix("chip.").split(".")[:2])
+    option = OPTION_KEYS.get(name, "")
+    if option not in RANGES:
+        return ""
+    least, most = RANGES[option]
+    word = f", or \"{_WORDS[option]}\"" if option in _WORDS else ""
+    return f"whole numbers from {least} to {most}{word}"
+
+
+def _build(file: _ChipFile, where: str) -> Chip:
+    """The chip that a checked file describes."""
+    chip = preset(file.preset, where)
+    if file.tiles is not None:
+        chip = chip.with_tiles(None if file.tiles == "sized" else file.tiles)
+    options: dict[str, Any] = {}
+    for key, option in OPTION_KEYS.items():
+        table, name = key.split(".")
+        value = getattr(getattr(file, table), name)
+        if value is not None:
+            options[option] = None if value == _WORDS.get(option) else value
+    try:
+        return chip.with_options(**options)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None

@@ -1,0 +1,108 @@
+"""The command `pimsim`."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from pimsim.chip_file import chip_named, copies_named, space_from_toml
+from pimsim.cost import GATINGS, Gating
+from pimsim.errors import InputError
+from pimsim.evaluate import evaluate
+from pimsim.files import read_workload
+from pimsim.report import presets_table, report_tables
+from pimsim.sweep import sweep_to_parquet
+
+app = typer.Typer(
+    help="What a model costs on a processing-in-memory chip.", no_args_is_help=True, add_completion=False,
+    pretty_exceptions_enable=False,
+)
+_WorkloadFile = Annotated[Path, typer.Argument(help="workload.json", show_default=False)]
+_Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+_Dram = Annotated[bool, typer.Option("--dram", help="Keep all embedding tables in off-chip DRAM.")]
+_Chips = Annotated[int, typer.Option(help="How many chips share the workload.")]
+_GatingOption = Annotated[str, typer.Option(help=f"When the chip leaks: {' or '.join(GATINGS)}.")]
+
+
+@app.command("presets")
+def presets_command() -> None:
+    """List the chips that are built in, with their figures and sources."""
+    Console().print(presets_table())
+
+
+@app.command("evaluate")
+def evaluate_command(
+    workload: _WorkloadFile,
+    chip: Annotated[str, typer.Option(help="A preset's name or a chip file (.toml).")] = "isaac",
+    settings: Annotated[list[str] | None, typer.Option("--set", help="Option of the chip: crossbar.rows=256.")] = None,
+    copies: Annotated[
+        int | None, typer.Option(help="Most copies of weights used several times; else as the chip file says, or 1.")
+    ] = None,
+    chips: _Chips = 1,
+    dram: _Dram = False,
+    dram_table: Annotated[list[str] | None, typer.Option(help="Keep this table in DRAM; may be repeated.")] = None,
+    gating: _GatingOption = "idle_gated",
+    arrival_rate: Annotated[float | None, typer.Option(help="Inferences asked for per second.")] = None,
+    as_json: _Json = False,
+) -> None:
+    """Energy, latency and area of one inference of WORKLOAD on a chip, by operator and by component."""
+    stored = copies_named(chip, settings or ()) if copies is None else copies
+    report = evaluate(
+        read_workload(workload), chip_named(chip, settings or ()), copies=stored, chips=chips, dram=dram,
+        dram_tables=dram_table or (), gating=_gating(gating), arrival_rate_hz=arrival_rate,
+    )
+    if as_json:
+        sys.stdout.write(json.dumps(report.to_json(), indent=1, allow_nan=False) + "\n")
+    else:
+        Console().print(report_tables(report))
+
+
+@app.command("sweep")
+def sweep_command(
+    workload: _WorkloadFile,
+    space: Annotated[Path, typer.Option(help="The space of chips (.toml).", show_default=False)],
+    out: Annotated[Path, typer.Option(help="The Parquet file to write.", show_default=False)],
+    chips: _Chips = 1,
+    dram: _Dram = False,
+    gating: _GatingOption = "idle_gated",
+    as_json: _Json = False,
+) -> None:
+    """Evaluate WORKLOAD on every chip of a space into a Parquet file, one row per design."""
+    network, designs = read_workload(workload), space_from_toml(space)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    start = time.perf_counter()
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("designs", total=len(designs))
+        written = sweep_to_parquet(network, designs, out, progress=lambda done: bar.advance(task, done), chips=chips,
+                                   dram=dram, gating=_gating(gating))
+    seconds = time.perf_counter() - start
+    if as_json:
+        sys.stdout.write(json.dumps({
+            "out": str(out), "designs": written, "left_out": len(designs) - written, "seconds": seconds,
+            "designs_per_second": written / seconds}) + "\n")
+    else:
+        Console().print(f"{written:,} designs in {seconds:.1f} s ({written / seconds:,.0f}/s), "
+                        f"{len(designs) - written:,} impossible ones left out: {out}")
+
+
+def _gating(name: str) -> Gating:
+    for gating in GATINGS:
+        if name == gating:
+            return gating
+    raise InputError(f"--gating {name}: allowed: {', '.join(GATINGS)}")
+
+
+def main() -> None:
+    """Run the command; bad input and files that cannot be used give one line on stderr and exit code 2."""
+    try:
+        app()
+    except (InputError, OSError) as error:
+        sys.stderr.write(f"pimsim: {' '.join(str(error).split())}\n")
+        sys.exit(2)

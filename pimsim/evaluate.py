@@ -1,0 +1,133 @@
+"""From a workload and a chip to energy, time and area: place, charge every operator, add up."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import numpy as np
+
+from pimsim.charge import charge
+from pimsim.chip import Chip
+from pimsim.cost import (
+    GATINGS,
+    ComponentCost,
+    Cost,
+    Footprint,
+    Gating,
+    OpCost,
+    Programming,
+    Report,
+    total_footprint,
+)
+from pimsim.errors import InputError
+from pimsim.mapping import Mapping, place, require_fit
+from pimsim.quantity import Count, Number, larger, smaller
+from pimsim.workload import Workload
+
+
+def evaluate(
+    workload: Workload,
+    chip: Chip,
+    *,
+    copies: Count = 1,
+    chips: int = 1,
+    dram: bool = False,
+    dram_tables: Collection[str] = (),
+    gating: Gating = "idle_gated",
+    arrival_rate_hz: float | None = None,
+) -> Report:
+    """Cost of one inference of `workload` on `chips` of `chip`.
+
+    `copies`: most copies of weights that an inference uses several times. `dram`, `dram_tables`: all, or the named,
+    embedding tables off the chip. `arrival_rate_hz`: inferences asked for per second; None: for "idle_gated" one
+    after the other, for "always_on" as fast as the pipeline takes them. InputError if the workload does not fit (it
+    says by how much) or a setting makes no sense.
+    """
+    mapping = place(workload, chip, copies=copies, chips=chips, dram=dram, dram_tables=dram_tables)
+    require_fit(mapping, chip)
+    return account(workload, chip, mapping, gating=gating, arrival_rate_hz=arrival_rate_hz)
+
+
+def account(workload: Workload, chip: Chip, mapping: Mapping, *, gating: Gating = "idle_gated",
+            arrival_rate_hz: float | None = None) -> Report:
+    """Cost of a placed workload; scalars for one chip, arrays where the chip's options are arrays."""
+    by_op = {op.name: charge(op, mapping, chip) for op in workload.ops}
+    dynamic = _dynamic(by_op)
+    latency = larger(_longest_path(workload, by_op), dynamic.interval_s)
+    interval = dynamic.interval_s
+    on = _time_on(latency, interval, gating, arrival_rate_hz)
+    parts = chip.parts(mapping.tiles, mapping.banks, mapping.chips, dram=mapping.uses_dram)
+    footprint = total_footprint(parts)
+    static = footprint.leakage_w * on
+    return Report(
+        workload=workload.name,
+        chip=chip.preset,
+        total=Cost(dynamic.energy_j + static, latency, dynamic.busy_s),
+        dynamic_j=dynamic.energy_j,
+        static_j=static,
+        interval_s=interval,
+        footprint=footprint,
+        by_op=by_op,
+        by_component=_by_component(by_op, parts, on),
+        mapping=mapping,
+        gating=gating,
+        arrival_rate_hz=arrival_rate_hz,
+        on_s=on,
+        programming=_programming(chip, mapping),
+    )
+
+
+def _dynamic(by_op: dict[str, OpCost]) -> Cost:
+    """All operators one after the other: energies and use of resources add up, in the order of execution."""
+    total = Cost(0.0, 0.0)
+    for op in by_op.values():
+        total = total.then(op.cost)
+    return total
+
+
+def _longest_path(workload: Workload, by_op: dict[str, OpCost]) -> Number:
+    """Time until the last operator is done when each starts as soon as those in its `after` are."""
+    done: dict[str, Number] = {}
+    end: Number = 0.0
+    for op in workload.ops:
+        start: Number = 0.0
+        for needed in op.after:
+            start = larger(start, done[needed])
+        done[op.name] = start + by_op[op.name].cost.latency_s
+        end = larger(end, done[op.name])
+    return end
+
+
+def _time_on(latency: Number, interval: Number, gating: Gating, arrival_rate_hz: float | None) -> Number:
+    """Time per inference that the chip leaks."""
+    if gating not in GATINGS:
+        raise InputError(f"gating is {gating!r}, allowed: {', '.join(GATINGS)}")
+    if arrival_rate_hz is None:
+        return latency if gating == "idle_gated" else interval
+    if not arrival_rate_hz > 0.0 or np.any(arrival_rate_hz * interval > 1.0 + 1e-9):
+        most = float(np.min(1.0 / np.asarray(interval))) if np.any(interval) else float("inf")
+        raise InputError(f"arrival_rate_hz is {arrival_rate_hz!r}, allowed: above 0, at most {most:.6g} on this chip")
+    between = 1.0 / arrival_rate_hz
+    return smaller(latency, between) if gating == "idle_gated" else between
+
+
+def _by_component(by_op: dict[str, OpCost], parts: dict[str, Footprint], on_s: Number) -> dict[str, ComponentCost]:
+    """Every component that takes up room or energy, in the order of the chip's parts."""
+    dynamic: dict[str, Number] = dict.fromkeys(parts, 0.0)
+    for op in by_op.values():
+        for name, energy in op.by_component.items():
+            dynamic[name] = dynamic.get(name, 0.0) + energy
+    nothing = Footprint()
+    return {
+        name: ComponentCost(energy, parts.get(name, nothing).leakage_w * on_s, parts.get(name, nothing))
+        for name, energy in dynamic.items()
+    }
+
+
+def _programming(chip: Chip, mapping: Mapping) -> Programming:
+    """Writing every cell that holds something: one row of a tile at a time, tiles side by side (assumption)."""
+    cell, tile = chip.crossbar.cell, chip.tile
+    cells = mapping.cells
+    in_one_tile = smaller(mapping.crossbars, tile.crossbars)
+    time = in_one_tile * chip.crossbar.rows * cell.write_time.value
+    return Programming(cells, cells * cell.write.value, time, cell.endurance.value)

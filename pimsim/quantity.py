@@ -1,0 +1,77 @@
+"""Numbers that know where they come from, and arithmetic that takes one design or a whole sweep."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Number: TypeAlias = float | NDArray[Any]
+"""A real figure of one design, or one value per design of a sweep."""
+Count: TypeAlias = int | NDArray[Any]
+"""A whole number of one design, or one value per design of a sweep."""
+
+GIGA, MILLI, MICRO, NANO, PICO = 1e9, 1e-3, 1e-6, 1e-9, 1e-12
+UM2, MM2 = 1e-12, 1e-6  # square micrometre and square millimetre, in m²
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """One figure of a component: its value in SI units, where it comes from, how sure it is.
+
+    `uncertainty` is one relative standard deviation; None where the source states none.
+    """
+
+    value: float
+    unit: str
+    source: str
+    uncertainty: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A figure that depends on a whole number (the bits of a conversion): values for `first`, `first` + 1, …"""
+
+    first: int
+    values: tuple[float, ...]
+    unit: str
+    source: str
+    uncertainty: float | None = None
+
+    def at(self, index: Count) -> Number:
+        """The figure at `index`; a table gives one design and a sweep the same last bit, a power function would not."""
+        if isinstance(index, np.ndarray):
+            if index.size and (index.min() < self.first or index.max() >= self.first + len(self.values)):
+                raise IndexError(f"index outside {self.first}..{self.first + len(self.values) - 1}")
+            return np.asarray(self.values).take(index - self.first)
+        if not self.first <= index < self.first + len(self.values):
+            raise IndexError(f"index {index} outside {self.first}..{self.first + len(self.values) - 1}")
+        return self.values[index - self.first]
+
+
+def ceil_div(count: Count, size: Count) -> Count:
+    """How many groups of `size` hold `count`."""
+    return -(-count // size)
+
+
+def larger(a: Any, b: Any) -> Any:
+    """The larger of two figures, design by design."""
+    if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
+        return np.maximum(a, b)
+    return max(a, b)
+
+
+def smaller(a: Any, b: Any) -> Any:
+    """The smaller of two figures, design by design."""
+    if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
+        return np.minimum(a, b)
+    return min(a, b)
+
+
+def bit_length(count: Count) -> Count:
+    """Bits needed to write the whole number `count` (0 needs none); exact below 2**53."""
+    if isinstance(count, np.ndarray):
+        return np.frexp(count.astype(np.float64))[1].astype(np.int64)
+    return int(count).bit_length()

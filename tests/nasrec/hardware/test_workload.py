@@ -1,0 +1,136 @@
+"""Operations counted from architectures: published MACs to the last digit, small ones by hand."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from nasrec.arch import Arch, BlockChoice, Candidate, ChipChoice, Precision
+from nasrec.data.features import Features, Table
+from nasrec.hardware import baseline_workload, cost_of, measure, workload_of
+from nasrec.interop import arch_from_official
+from nasrec.model.baselines import BASELINES
+from nasrec.model.linear import QuantLinear
+from nasrec.model.subnet import Subnet
+from nasrec.space import FULL, SMALL
+from pimsim import Elementwise, Gather, MatMul, MatVec
+
+PLAIN = BlockChoice(("fc",), ("efc",), (0,), (0,), 0, 0, 16, 16, dsi=False, fm=False)
+FEATURES = Features(13, tuple(Table(f"C{i}", 100 + i) for i in range(26)))
+
+# MACs of live operators, ../shared/goldens/README.md; the published figures (2.20, 1.45, ... M) round them.
+PUBLISHED_MACS = {
+    "criteo_xlarge_ln0": 1_448_297,
+    "avazu_autoctr_ln0": 3_085_600,
+    "kdd_xlarge_ln0": 1_079_753,
+}
+
+
+@pytest.mark.parametrize("key", PUBLISHED_MACS)
+def test_macs_of_published_architectures(shared, key: str) -> None:
+    golden = json.loads((shared / "goldens" / "subnets.json").read_text())[key]
+    features = Features(golden["nd"], tuple(Table(str(i), golden["rows"]) for i in range(golden["ns"])))
+    workload = workload_of(arch_from_official(golden["config"]), features)
+    assert sum(op.macs for op in workload.ops) == PUBLISHED_MACS[key]
+
+
+def test_one_block_by_hand() -> None:
+    block = replace(PLAIN, dense_width=32, sparse_width=16, dsi=True, fm=True)
+    ops = {op.name: op for op in workload_of(Arch((block,)), FEATURES).ops}
+    assert ops["blocks.0.fc.linear"].macs == 13 * 32
+    assert ops["blocks.0.efc.linear"].macs == 26 * 16 * 16
+    assert ops["blocks.0.dsi.linear"].macs == 32 * 128
+    assert ops["blocks.0.fm.linear"].macs == 16 * 32
+    assert ops["head"].macs == 32 + (16 + 8) * 16
+    assert sum(isinstance(op, Gather) for op in ops.values()) == 26
+    total = 13 * 32 + 26 * 16 * 16 + 32 * 128 + 16 * 32 + 32 + 24 * 16
+    assert sum(op.macs for op in ops.values()) == total
+
+
+def test_projections_that_change_no_width_are_left_out() -> None:
+    # Width 128: k = 16 rows, 17 * 16 / 2 = 136 pairs; the merger needs no projection at 128.
+    dot = replace(PLAIN, dense_ops=("dot",), dense_width=128, dsi=True)
+    ops = {op.name: op for op in workload_of(Arch((dot,)), FEATURES).ops}
+    assert ops["blocks.0.dot.pairs"].needed_macs == 136 * 16
+    assert ops["blocks.0.dot.output"].macs == 136 * 128
+    assert "blocks.0.dsi.linear" not in ops
+    sums = replace(PLAIN, dense_ops=("sum",), dense_width=16, fm=True)
+    second = replace(PLAIN, dense_ops=("sum",), dense_width=16, left=1, right=1)
+    names = [op.name for op in workload_of(Arch((sums, second)), FEATURES).ops]
+    assert "blocks.0.sum.output" in names  # 13 to 16
+    assert "blocks.1.sum.output" not in names  # 16 to 16
+    assert "blocks.0.fm.linear" not in names
+
+
+def test_dead_blocks_and_unread_tables_cost_nothing() -> None:
+    alone = workload_of(Arch((PLAIN,)), FEATURES)
+    with_dead = workload_of(Arch((PLAIN, PLAIN)), FEATURES)
+    assert sum(op.macs for op in with_dead.ops) == sum(op.macs for op in alone.ops)
+    assert not any(op.name.startswith("blocks.0") for op in with_dead.ops)
+
+
+@pytest.mark.parametrize("space", [SMALL, FULL], ids=lambda space: space.name)
+def test_every_layer_of_the_model_is_costed_under_its_name_and_shape(space) -> None:
+    rng = np.random.default_rng(0)
+    space = replace(space, blocks=3, dense_widths=(16, 32, 128), weight_bits=(4, 8), input_bits=(4, 8))
+    for _ in range(25):
+        arch = space.sample(rng)
+        model = Subnet(arch, FEATURES)
+        built = {
+            name: (layer.inputs, layer.outputs, layer.precision)
+            for name, layer in model.named_modules()
+            if isinstance(layer, QuantLinear)
+        }
+        costed = {
+            op.name: (op.inputs, op.outputs, Precision(op.weight_bits, op.input_bits))
+            for op in workload_of(arch, FEATURES).ops
+            if isinstance(op, MatVec)
+        }
+        assert costed == built
+
+
+def test_operations_come_after_what_they_need() -> None:
+    rng = np.random.default_rng(1)
+    for _ in range(20):
+        seen: set[str] = set()
+        for op in workload_of(FULL.sample(rng), FEATURES).ops:
+            assert set(op.after) <= seen, op.name
+            seen.add(op.name)
+
+
+def test_copies_buy_latency_with_area() -> None:
+    block = replace(PLAIN, sparse_width=32)
+    one = cost_of(measure(Candidate(Arch((block, PLAIN)), ChipChoice(copies=1)), FEATURES))
+    many = cost_of(measure(Candidate(Arch((block, PLAIN)), ChipChoice(copies=16)), FEATURES))
+    assert many.latency_s < one.latency_s
+    assert many.crossbars > one.crossbars
+
+
+def test_fewer_bits_cost_less_energy() -> None:
+    arch = FULL.sample(np.random.default_rng(2))
+    costs = [
+        cost_of(measure(Candidate(arch.with_precision(Precision(bits, bits)), ChipChoice()), FEATURES)).energy_j
+        for bits in (8, 4)
+    ]
+    assert costs[1] < costs[0]
+
+
+def test_baselines_have_every_layer_and_table() -> None:
+    for name, build in BASELINES.items():
+        model = build(FEATURES)
+        workload = baseline_workload(
+            name,
+            model.layer_shapes(),
+            model.interaction,
+            model.interaction_rows,
+            FEATURES,
+            length=model.embeddings.dim,
+        )
+        kinds = [type(op) for op in workload.ops]
+        assert kinds.count(Gather) == 26
+        assert kinds.count(MatVec) == len(model.layer_shapes())
+        assert kinds.count(MatMul) == (name == "dlrm")
+        assert kinds.count(Elementwise) >= 1

@@ -1,0 +1,78 @@
+"""Fronts, knees and hypervolumes against hand-worked cases."""
+
+from __future__ import annotations
+
+import pytest
+
+from nasrec.hardware import HardwareCost
+from nasrec.score import Score
+from nasrec.search.objectives import Budget, front, hypervolume, hypervolume_curve, knee, targeted_score
+from nasrec.winners import pick_winners
+
+REFERENCE = (0.5, 1e-3, 1e-3, 1e-3)
+
+
+def test_hypervolume_is_a_product_of_sides() -> None:
+    # 0.1 nats by 1, 2 and 3 decades.
+    assert hypervolume([(0.4, 1e-4, 1e-5, 1e-6)], REFERENCE) == pytest.approx(0.1 * 1 * 2 * 3)
+
+
+def test_hypervolume_of_two_points_counts_the_overlap_once() -> None:
+    points = [(0.4, 1e-4, 1e-4, 1e-4), (0.3, 1e-4, 1e-4, 1e-3)]
+    assert hypervolume(points[1:], REFERENCE) == 0.0  # on the reference in one objective
+    assert hypervolume(points, REFERENCE) == pytest.approx(0.1)
+    better = [(0.4, 1e-4, 1e-4, 1e-5), (0.3, 1e-4, 1e-4, 1e-4)]
+    assert hypervolume(better, REFERENCE) == pytest.approx(0.1 * 2 + 0.2 * 1 - 0.1 * 1)
+
+
+def test_a_point_beyond_the_reference_adds_nothing() -> None:
+    assert hypervolume([(0.6, 1e-6, 1e-6, 1e-6)], REFERENCE) == 0.0
+
+
+def test_curve_never_falls() -> None:
+    points = [(0.45, 1e-4, 1e-4, 1e-4), (0.49, 1e-3, 1e-3, 1e-3), (0.3, 1e-5, 1e-5, 1e-5)]
+    curve = hypervolume_curve(points, REFERENCE)
+    assert curve[0] == curve[1] < curve[2]
+
+
+def test_front_keeps_the_first_of_equal_points() -> None:
+    assert front([(1, 2, 3, 4), (1, 2, 3, 4), (2, 1, 3, 4), (2, 2, 3, 4)]) == [0, 2]
+
+
+def test_knee_is_the_point_nearest_the_ideal_corner() -> None:
+    points = [(0.30, 1e-2, 1e-2, 1e-2), (0.31, 1e-5, 1e-5, 1e-5), (0.50, 1e-6, 1e-6, 1e-6)]
+    assert knee(points) == 1
+
+
+def test_targets_charge_doublings_only_above_the_target() -> None:
+    assert targeted_score((0.4, 1.0, 1.0, 1.0), (1.0, 2.0, 4.0)) == 0.4
+    assert targeted_score((0.4, 4.0, 1.0, 1.0), (1.0, 2.0, 4.0), weight=0.01) == pytest.approx(0.42)
+
+
+def test_budget_is_exceeded_just_above_its_limit() -> None:
+    score = Score(0.4, None, HardwareCost(2e-6, 3e-6, 4e-6, 1e-6, 10))
+    assert all(excess <= 0 for excess in Budget(energy_j=2e-6).excess(score))
+    assert Budget(energy_j=1.999e-6).excess(score)[0] > 0
+    assert all(excess <= 0 for excess in Budget().excess(score))
+
+
+def trial(number: int, values: tuple[float, ...], candidate: dict, feasible: bool = True) -> dict:
+    return {"number": number, "values": list(values), "feasible": feasible, "candidate": candidate}
+
+
+def test_winners_are_three_different_useful_candidates(candidates) -> None:
+    rows = [
+        trial(0, (0.30, 9e-4, 9e-4, 9e-4), candidates[0]),
+        trial(1, (0.31, 1e-5, 1e-5, 1e-5), candidates[1]),
+        trial(2, (0.45, 1e-6, 1e-6, 1e-6), candidates[2]),
+        trial(3, (0.90, 1e-9, 1e-9, 1e-9), candidates[3]),  # cheapest of all, and useless
+        trial(4, (0.10, 1e-9, 1e-9, 1e-9), candidates[4], feasible=False),
+    ]
+    picked = {name: candidate.to_json() for name, candidate in pick_winners(rows, REFERENCE)}
+    assert picked == {"log_loss": candidates[0], "knee": candidates[1], "energy": candidates[2]}
+
+
+def test_winners_exist_even_when_one_candidate_rules(candidates) -> None:
+    rows = [trial(i, (0.3 + i / 100, 1e-6, 1e-6, 1e-6), candidates[i]) for i in range(4)]
+    assert [name for name, _ in pick_winners(rows, REFERENCE)] == ["knee", "log_loss", "energy"]
+    assert len({str(candidate) for _, candidate in pick_winners(rows, REFERENCE)}) == 3

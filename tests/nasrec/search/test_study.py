@@ -1,0 +1,131 @@
+"""Searches as Optuna studies: exact resume, constraints, samplers that do what they say."""
+
+from __future__ import annotations
+
+import numpy as np
+import optuna
+import pytest
+
+from nasrec.errors import InputError
+from nasrec.search.objectives import Budget, hypervolume
+from nasrec.search.study import SAMPLERS, abandon_unfinished, open_study, run_study, sampler_of, trials_of
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+REFERENCE = (0.5, 1e-3, 1e-3, 1e-3)
+
+
+class Killed(Exception):
+    """Stands for a process that dies while a candidate is being scored."""
+
+
+def run(path, space, score, sampler: str, evaluations: int = 14, seed: int = 3, **options) -> list[dict]:
+    study = open_study(path)
+    abandon_unfinished(study)
+    run_study(study, space, score, sampler=sampler, evaluations=evaluations, seed=seed, population=4, **options)
+    return trials_of(study, space)
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_a_killed_search_resumes_to_the_same_trials(tmp_path, space, toy_score, sampler: str) -> None:
+    whole = run(tmp_path / "whole.journal", space, toy_score, sampler)
+    assert len({str(row["candidate"]) for row in whole}) > 10
+    calls = 0
+
+    def dies(candidate):
+        nonlocal calls
+        calls += 1
+        if calls in (3, 7, 12):
+            raise Killed
+        return toy_score(candidate)
+
+    for _ in range(3):
+        with pytest.raises(Killed):
+            run(tmp_path / "killed.journal", space, dies, sampler)
+    assert run(tmp_path / "killed.journal", space, dies, sampler) == whole
+
+
+def test_seeds_differ_and_repeat(tmp_path, space, toy_score) -> None:
+    first = run(tmp_path / "a", space, toy_score, "evolution", seed=1)
+    assert run(tmp_path / "b", space, toy_score, "evolution", seed=1) == first
+    assert run(tmp_path / "c", space, toy_score, "evolution", seed=2) != first
+
+
+def test_evolution_beats_random_search_at_equal_evaluations(tmp_path, space, costed_score) -> None:
+    gains = []
+    for seed in range(5):
+        volumes = {}
+        for sampler in ("evolution", "random"):
+            study = open_study(tmp_path / f"{sampler}{seed}")
+            run_study(study, space, costed_score, sampler=sampler, evaluations=64, seed=seed)
+            volumes[sampler] = hypervolume([row["values"] for row in trials_of(study, space)], (0.46, 1e-4, 1e-3, 1e-4))
+        gains.append(volumes["evolution"] / volumes["random"])
+    assert np.median(gains) > 1.05
+
+
+def test_one_objective_with_targets(tmp_path, space, toy_score) -> None:
+    study = open_study(tmp_path / "targets", objectives=1)
+    run_study(
+        study, space, toy_score, sampler="evolution", evaluations=12, seed=0, population=4, targets=(1e-6, 1e-5, 1e-6)
+    )
+    assert study.best_value >= 0.3
+    assert len(trials_of(study, space)[0]["values"]) == 4
+
+
+def test_budget_marks_trials_infeasible(tmp_path, space, toy_score) -> None:
+    study = open_study(tmp_path / "budget")
+    limit = 2e-5
+    run_study(
+        study,
+        space,
+        toy_score,
+        sampler="evolution",
+        evaluations=20,
+        seed=0,
+        population=4,
+        budget=Budget(energy_j=limit),
+    )
+    rows = trials_of(study, space)
+    assert {row["feasible"] for row in rows} == {True, False}
+    assert all(row["feasible"] == (row["values"][1] <= limit) for row in rows)
+
+
+def test_model_first_keeps_one_model_in_its_second_half(tmp_path, space, toy_score) -> None:
+    rows = run(tmp_path / "model_first", space, toy_score, "model_first", 16)
+    first, second = rows[:8], rows[8:]
+    assert len({str(row["candidate"]["chip"]) for row in first}) == 1
+    best = min(first, key=lambda row: row["values"][0])["candidate"]["arch"]
+    for row in second:
+        for block, kept in zip(row["candidate"]["arch"]["blocks"], best["blocks"], strict=True):
+            assert {k: v for k, v in block.items() if not k.endswith("precision")} == {
+                k: v for k, v in kept.items() if not k.endswith("precision")
+            }
+    assert len({str(row["candidate"]["chip"]) for row in second}) > 1
+
+
+def test_two_workers_share_a_journal(tmp_path, space, toy_score) -> None:
+    journal = tmp_path / "shared"
+    first, second = open_study(journal), open_study(journal)
+    for evaluations in (3, 6, 9):
+        for study in (first, second):
+            run_study(study, space, toy_score, sampler="evolution", evaluations=evaluations, seed=0, population=4)
+    assert len(trials_of(first, space)) == 9
+
+
+def test_optuna_opens_the_journal(tmp_path, space, toy_score) -> None:
+    run(tmp_path / "study.journal", space, toy_score, "random")
+    backend = optuna.storages.journal.JournalFileBackend(str(tmp_path / "study.journal"))
+    loaded = optuna.load_study(study_name=None, storage=optuna.storages.JournalStorage(backend))
+    assert len(loaded.trials) == 14
+    assert loaded.best_trials
+
+
+def test_a_damaged_journal_is_named(tmp_path) -> None:
+    broken = tmp_path / "broken.journal"
+    broken.write_text('{"op_code": 0, \nnot json at all\n')
+    with pytest.raises(InputError, match=r"broken\.journal: not an Optuna journal"):
+        open_study(broken)
+
+
+def test_unknown_sampler_is_named(space) -> None:
+    with pytest.raises(InputError, match="'annealing': allowed are evolution"):
+        sampler_of("annealing", space, seed=0, budget=1, finished=0, population=4)

@@ -1,0 +1,93 @@
+"""Run folders and options: done stages are kept, damage is named, unknown keys are refused."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from nasrec.errors import InputError
+from nasrec.options import CodesignOptions, load_options
+from nasrec.run import Run
+
+
+def test_a_stage_is_done_once(tmp_path) -> None:
+    run = Run.create(tmp_path / "run", "synthetic", CodesignOptions())
+    calls = []
+    assert run.stage("one", lambda: calls.append(1) or {"answer": 42}) == {"answer": 42}
+    again = Run.open(tmp_path / "run")
+    assert again.stage("one", lambda: calls.append(1)) == {"answer": 42}
+    assert calls == [1]
+    assert set(again.wall_s()) == {"one"}
+
+
+def test_a_failed_stage_leaves_nothing(tmp_path) -> None:
+    run = Run.create(tmp_path / "run", "synthetic", CodesignOptions())
+    with pytest.raises(ZeroDivisionError):
+        run.stage("bad", lambda: 1 / 0)
+    assert not run.done("bad")
+    assert not list((tmp_path / "run").rglob("*.tmp"))
+
+
+def test_a_run_is_not_overwritten(tmp_path) -> None:
+    Run.create(tmp_path / "run", "synthetic", CodesignOptions())
+    with pytest.raises(InputError, match="--resume"):
+        Run.create(tmp_path / "run", "synthetic", CodesignOptions())
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "run.json, line 1: not valid JSON"),
+        ('{"format": "other"}', "field 'format' is 'other'"),
+        ('{"format": "nasrec.run", "version": 9, "data": "x", "options": {}}', "field 'version' is 9"),
+        ('{"format": "nasrec.run", "version": 1}', "expected the fields data and options"),
+        (
+            '{"format": "nasrec.run", "version": 1, "data": "x", "options": {"sead": 1}}',
+            "unknown key 'sead': allowed are seed,",
+        ),
+    ],
+)
+def test_a_damaged_run_folder_is_named(tmp_path, text: str, message: str) -> None:
+    (tmp_path / "run.json").write_text(text)
+    with pytest.raises(InputError) as caught:
+        Run.open(tmp_path)
+    assert message in str(caught.value)
+    assert "run.json" in str(caught.value)
+
+
+def test_a_missing_run_folder_is_named(tmp_path) -> None:
+    with pytest.raises(InputError, match=r"nowhere/run\.json: no such file"):
+        Run.open(tmp_path / "nowhere")
+
+
+def test_a_damaged_stage_is_named(tmp_path) -> None:
+    run = Run.create(tmp_path / "run", "synthetic", CodesignOptions())
+    run.stage("one", lambda: 1)
+    (tmp_path / "run" / "stages" / "one.json").write_text('{"format": "nasrec.st')
+    with pytest.raises(InputError, match=r"one\.json, line 1"):
+        run.stage("one", lambda: 1)
+
+
+def test_options_round_trip_through_json() -> None:
+    options = CodesignOptions()
+    assert CodesignOptions.model_validate(json.loads(json.dumps(options.model_dump(mode="json")))) == options
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[search]\nevaluatons = 3", "unknown key 'search.evaluatons': allowed are sampler, evaluations"),
+        ("[search]\nevaluations = 0", "search.evaluations is 0"),
+        ("[chip]\ncell_bits = [9]", "chip.cell_bits.0 is 9"),
+        ("[search", "not valid TOML"),
+    ],
+)
+def test_bad_options_are_named(tmp_path, text: str, message: str) -> None:
+    file = tmp_path / "options.toml"
+    file.write_text(text)
+    with pytest.raises(InputError) as caught:
+        load_options(file)
+    assert message in str(caught.value)
+    assert str(file) in str(caught.value)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,229 @@
+"""What the documentation shows is true: its examples are read by the real readers, the files it names exist."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import tomllib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nasrec.arch import Arch, Candidate
+from nasrec.data.encoder import Encoder
+from nasrec.data.features import Features
+from nasrec.data.prepared import Prepared
+from nasrec.data.table import TableLog
+from nasrec.files import read_json
+from nasrec.options import CodesignOptions, load_options, options_from
+from nasrec.report.summary import Quality, Summary
+from nasrec.run import Run
+from nasrec.winners import ARCH_FORMAT
+from pimsim import evaluate
+from pimsim.chip_file import chip_from_toml, space_from_toml
+from pimsim.files import read_workload
+
+ROOT = Path(__file__).resolve().parents[1]
+FORMATS = (ROOT / "docs" / "formats.md").read_text(encoding="utf-8")
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+EXAMPLES = re.findall(r"```(toml|json)\n(.*?)```", FORMATS, re.DOTALL)
+
+
+def kind_of(language: str, text: str) -> str:
+    """The format that an example claims, or what it is recognised by where files carry none."""
+    data = tomllib.loads(text) if language == "toml" else json.loads(text)
+    if isinstance(data, list):
+        return "scores"
+    by_key = {"format": data.get("format"), "files": "schema", "search": "options"}
+    return str(next((name for key, name in by_key.items() if key in data), "unknown"))
+
+
+def example(kind: str) -> str:
+    (text,) = [text for language, text in EXAMPLES if kind_of(language, text) == kind]
+    return text
+
+
+def read_table_schema(path: Path) -> None:
+    """Read `schema.toml` and, with it, a log that has the columns it describes."""
+    data = tomllib.loads(path.read_text())
+    values = {"label": "4", "dense": "1.5", "category": "x", "bag": "a|b", "ignore": "?"}
+    kinds = {name: entry if isinstance(entry, str) else entry["kind"] for name, entry in data["columns"].items()}
+    for name in data["files"]:
+        with (path.parent / name).open("w", newline="") as file:
+            csv.writer(file).writerows([list(kinds), [values[kind] for kind in kinds.values()]])
+    (frame,) = TableLog(path).frames()
+    assert frame.columns == [name for name, kind in kinds.items() if kind != "ignore"]
+    assert set(kinds.values()) == set(values), "the example shows every kind of column"
+
+
+def read_arch(path: Path) -> None:
+    data = read_json(path, format=ARCH_FORMAT)
+    Features.from_json(data.pop("features"), str(path))
+    Arch.from_json(data, str(path))
+
+
+def read_prepared(path: Path) -> None:
+    data = read_json(path, format="nasrec.prepared")
+    assert Prepared.from_json(data, str(path), path.parent).to_json() == data
+
+
+def read_encoder(path: Path) -> None:
+    path.rename(path.with_name("encoder.json"))
+    Encoder.load(path.parent)
+
+
+def read_run(path: Path) -> None:
+    path.rename(path.with_name("run.json"))
+    Run.open(path.parent)
+
+
+def read_stage(path: Path) -> None:
+    run = Run.create(path.parent / "run", "synthetic", CodesignOptions())
+    (run.folder / "stages").mkdir()
+    path.rename(run.folder / "stages" / "data.json")
+    assert run.done("data")
+    assert run.wall_s()["data"] > 0
+
+
+def read_summary(path: Path) -> None:
+    data = read_json(path, format="nasrec.summary")
+    options_from(data["options"], str(path))
+    summary = Summary.parse(data, str(path))
+    assert all(winner.genotype() for winner in summary.winners)
+    for strategy in summary.search.strategies.values():
+        for seed in strategy.seeds:
+            for trial in seed.trials:
+                Candidate.from_json(trial.candidate)
+
+
+def read_scores(path: Path) -> None:
+    for entry in json.loads(path.read_text()):
+        assert set(entry) == {"winner", *Quality.model_fields}
+        Quality.model_validate(entry)
+
+
+def read_report(path: Path) -> None:
+    """The report is that of the page's own workload on the page's own chip, up to what the page leaves out."""
+    (path.parent / "workload.json").write_text(example("pimsim.workload"))
+    (path.parent / "chip.toml").write_text(example("pimsim.chip"))
+    report = evaluate(read_workload(path.parent / "workload.json"), chip_from_toml(path.parent / "chip.toml"))
+    real, shown = report.to_json(), json.loads(path.read_text())
+    ops = {op["name"]: op for op in real["by_op"]}
+    assert set(shown) == set(real)
+    for name, part in shown.pop("by_component").items():
+        assert_shown(part, real["by_component"][name])
+    for op in shown.pop("by_op"):
+        assert_shown(op, ops[op["name"]])
+    del real["by_component"], real["by_op"]
+    assert_shown(shown, real)
+
+
+def assert_shown(shown: Any, real: Any) -> None:
+    """`shown` is `real`, its figures rounded."""
+    if isinstance(real, dict):
+        assert set(shown) == set(real)
+        for key in real:
+            assert_shown(shown[key], real[key])
+    else:
+        assert shown == (pytest.approx(real, rel=2e-3) if isinstance(real, float) else real)
+
+
+READERS: dict[str, Callable[[Path], Any]] = {
+    "schema": read_table_schema,
+    "options": load_options,
+    "scores": read_scores,
+    "nasrec.prepared": read_prepared,
+    "nasrec.encoder": read_encoder,
+    "nasrec.run": read_run,
+    "nasrec.stage": read_stage,
+    "nasrec.arch": read_arch,
+    "nasrec.summary": read_summary,
+    "pimsim.chip": chip_from_toml,
+    "pimsim.workload": read_workload,
+    "pimsim.space": space_from_toml,
+    "pimsim.report": read_report,
+}
+
+
+def test_every_format_has_one_example() -> None:
+    assert sorted(kind_of(*one) for one in EXAMPLES) == sorted(READERS)
+
+
+@pytest.mark.parametrize("kind", READERS)
+def test_an_example_is_read(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "example"
+    path.write_text(example(kind), encoding="utf-8")
+    READERS[kind](path)
+
+
+def test_the_options_shown_are_the_defaults_in_full() -> None:
+    text = example("options")
+    shown = tomllib.loads(text)
+    assert options_from(shown, "docs/formats.md") == CodesignOptions()
+    optional = tomllib.loads(re.sub(r"^# (\w+ =)", r"\1", text, flags=re.MULTILINE))
+    options_from(optional, "docs/formats.md")
+    assert set(keys_of(optional)) == set(keys_of(CodesignOptions().model_dump()))
+    defaults = CodesignOptions().model_dump(exclude_none=True)
+    assert set(keys_of(shown)) == set(keys_of(defaults))
+
+
+def keys_of(data: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    for key, value in data.items():
+        if isinstance(value, dict):
+            yield from keys_of(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}"
+
+
+def test_links_within_the_formats_page() -> None:
+    titles = re.findall(r"^#+ (.*)$", FORMATS, re.MULTILINE)
+    anchors = {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+    links = re.findall(r"\]\(#([^)]*)\)", FORMATS)
+    assert links
+    assert set(links) <= anchors
+
+
+def tree() -> list[str]:
+    """The paths that CONTRIBUTING's annotated tree names, folders with a slash at their end."""
+    (block,) = re.findall(r"```text\n(.*?)```", CONTRIBUTING, re.DOTALL)
+    folders: list[tuple[int, str]] = []
+    paths = []
+    for line in block.splitlines():
+        indent = len(line) - len(line.lstrip())
+        names = re.split(r"\s{2,}", line.strip())[0]
+        folders = [(depth, folder) for depth, folder in folders if depth < indent]
+        for name in names.split(", "):
+            paths.append((folders[-1][1] if folders else "") + name)
+            if name.endswith("/"):
+                folders.append((indent, paths[-1]))
+    return paths
+
+
+def test_the_tree_names_what_exists() -> None:
+    missing = [path for path in tree() if not (ROOT / path).exists() or (ROOT / path).is_dir() != path.endswith("/")]
+    assert not missing, f"CONTRIBUTING's tree names what is not there: {missing}"
+    assert len(set(tree())) == len(tree())
+
+
+def test_the_tree_is_complete() -> None:
+    """Every folder with code is in it, and a folder that lists any of its files lists all of them."""
+    named = set(tree())
+    code = [path for top in ("nasrec", "pimsim", "csrc", "tests", "benchmarks") for path in (ROOT / top).rglob("*")]
+    files = [path.relative_to(ROOT) for path in code if path.suffix in (".py", ".h", ".cpp")]
+    folders = {f"{folder.as_posix()}/" for file in files for folder in file.parents if folder != Path()}
+    assert folders <= named, f"not in CONTRIBUTING's tree: {sorted(folders - named)}"
+    listing = {path.rpartition("/")[0] for path in named if path.endswith((".py", ".h", ".cpp"))}
+    wanted = {file.as_posix() for file in files if file.parent.as_posix() in listing and file.name != "__init__.py"}
+    assert wanted <= named, f"not in CONTRIBUTING's tree: {sorted(wanted - named)}"
+
+
+def test_contributing_names_files_that_exist() -> None:
+    """Paths in backticks, outside the tree: each names a file or folder, or a module's attribute in one."""
+    text = re.sub(r"```.*?```", "", CONTRIBUTING, flags=re.DOTALL)
+    paths = re.findall(r"`([\w./-]+/[\w./-]*|[\w-]+\.(?:py|toml|txt|md))`", text)
+    assert len(paths) > 30
+    missing = sorted({path for path in paths if not (ROOT / path).exists()})
+    assert not missing, f"CONTRIBUTING names what is not there: {missing}"
