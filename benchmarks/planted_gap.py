@@ -150,7 +150,8 @@ def main(
         start = time.perf_counter()
         low, high = first_order_gap(seed, first_order_rows)
         seconds = time.perf_counter() - start
-        typer.echo(f"first-order model, {first_order_rows:,} rows: {low:.4f} to {high:.4f} above the optimum ({seconds:.0f} s)")
+        bounds = f"{low:.4f} to {high:.4f} above the optimum"
+        typer.echo(f"first-order model, {first_order_rows:,} rows: {bounds} ({seconds:.0f} s)")
     if not rows:
         return
     with tempfile.TemporaryDirectory() as folder:
@@ -161,11 +162,12 @@ def main(
         linear, dlrm = LogisticRegression(data.features), SmallDlrm(data.features)
         fit(linear, train, 2, 0.05)
         base = score(linear, test)
-        typer.echo(f"test of {rows:,} rows: optimum {optimum:.4f}, logistic regression {base:.4f}, gap {base - optimum:.4f}")
+        gap = base - optimum
+        typer.echo(f"{rows:,} rows, test: optimum {optimum:.4f}, logistic regression {base:.4f}, gap {gap:.4f}")
         start = time.perf_counter()
         fit(dlrm, train, epochs, rate)
         found, seconds = score(dlrm, test), time.perf_counter() - start
-        closed = (base - found) / (base - optimum)
+        closed = (base - found) / gap
         typer.echo(f"small DLRM, {epochs} epochs: {found:.4f}, closes {closed:.1%} of the gap ({seconds:.0f} s)")
 
 

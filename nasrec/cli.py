@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from nasrec.errors import InputError
+from nasrec.errors import InputError, TrainingDiverged, WorkerLost
 
 app = typer.Typer(
     help="Find a recommender model and the ReRAM chip that runs it, together.",
@@ -30,19 +31,34 @@ def codesign(
     out: Annotated[Path, typer.Option(help="a new folder for the run")] = Path("runs/codesign"),
     config: Annotated[Path | None, typer.Option(help="options as TOML; see docs/formats.md")] = None,
     resume: Annotated[Path | None, typer.Option(help="go on with the run in this folder")] = None,
-    workers: Annotated[int, typer.Option(min=0, help="stages at a time; 0: one for each core")] = 0,
+    workers: Annotated[
+        int, typer.Option(min=0, help="stages at a time; 0: one for each core, or as the resumed run has")
+    ] = 0,
 ) -> None:
     """Search model and chip together, retrain the winners, write the report."""
-    from nasrec.codesign import codesign as run_job
+    from nasrec.data.source import open_source
     from nasrec.options import CodesignOptions, load_options
     from nasrec.run import Run
     from nasrec.workers import cores
 
     if resume is not None:
         run = Run.open(resume)
+        run = replace(run, workers=workers or run.workers)
     else:
-        run = Run.create(out, _absolute(data), CodesignOptions() if config is None else load_options(config))
-    report = run_job(run, workers or cores())
+        options = CodesignOptions() if config is None else load_options(config)
+        source = _absolute(data)
+        open_source(source)  # what cannot be found or described is said before a folder is made
+        run = Run.create(out, source, options, workers or cores())
+    try:
+        from nasrec.codesign import codesign as run_job
+
+        report = run_job(run)
+    except KeyboardInterrupt:
+        _fail(f"stopped; go on with: nasrec codesign --resume {run.folder}", 130)
+    except (InputError, OSError):
+        if resume is None:
+            run.discard_if_untouched()
+        raise
     _print_summary(run.folder / "summary.json")
     _output.print(f"report: {report}", highlight=False)
 
@@ -109,28 +125,26 @@ def report(run: Annotated[Path, typer.Argument(help="the folder of a finished ru
 
 def main() -> None:
     """Run the command line; bad input and a full disk end in one line and exit code 2, Ctrl-C in a hint."""
-    from nasrec.train import TrainingDiverged
-
     try:
         app(standalone_mode=True)
     except InputError as error:
         _fail(str(error), 2)
-    except TrainingDiverged as error:
+    except (TrainingDiverged, WorkerLost) as error:
         _fail(str(error), 3)
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         _fail(f"{place}{error.strerror or error}", 2)
 
 
-def _fail(message: str, code: int) -> None:
-    typer.echo(f"nasrec: {message}", err=True)
+def _fail(message: str, code: int) -> NoReturn:
+    typer.echo(f"nasrec: {' '.join(message.split())}", err=True)
     sys.exit(code)
 
 
 def _absolute(data: str) -> str:
     """`data` with its path made absolute, so that a run resumes from any folder."""
-    kind, colon, place = data.partition(":")
-    if kind == "synthetic" or not colon:
+    kind, _, place = data.partition(":")
+    if kind not in ("criteo", "table", "prepared") or not place:
         return data
     return f"{kind}:{Path(place).resolve()}"
 

@@ -14,7 +14,7 @@ from nasrec.checkpoint import load_checkpoint, restore
 from nasrec.data.prepare import prepare
 from nasrec.data.prepared import PREPARED_JSON, Prepared
 from nasrec.data.source import open_source
-from nasrec.files import write_json
+from nasrec.files import remove_leftovers, write_json
 from nasrec.model.baselines import BASELINES
 from nasrec.model.supernet import Supernet
 from nasrec.progress import stage
@@ -23,7 +23,7 @@ from nasrec.retrain import train_baseline, train_winner
 from nasrec.run import Run
 from nasrec.score import CandidateScorer
 from nasrec.search.objectives import OBJECTIVES, Budget
-from nasrec.search.study import abandon_unfinished, open_study, run_study, trials_of
+from nasrec.search.study import abandon_unfinished, open_study, repair_journal, run_study, trials_of
 from nasrec.summary import reference_point, summarise
 from nasrec.train import train_supernet
 from nasrec.winners import pick_winners
@@ -31,20 +31,20 @@ from nasrec.winners import pick_winners
 JOINT = "joint"
 
 
-def codesign(run: Run, workers: int = 1) -> Path:
-    """Do every stage of `run` that is not done yet, up to `workers` independent ones at a time; the report's path.
+def codesign(run: Run) -> Path:
+    """Do every stage of `run` that is not done yet, `run.workers` independent ones at a time; the report's path.
 
     Killed at any moment and called again, it goes on where it was and ends with the same `summary.json`, wall times
     aside.
     """
+    remove_leftovers(run.folder)
     data = prepared_data(run)
     section = run.options.search
     prepared = run.stages(
         {
             **{f"baseline-{name}": partial(_train_baseline, run, name) for name in BASELINES},
             "supernet": partial(_train_supernet, run),
-        },
-        workers,
+        }
     )
     baselines = {name: prepared[f"baseline-{name}"] for name in BASELINES}
     strategies = (JOINT, *section.compare)
@@ -53,8 +53,7 @@ def codesign(run: Run, workers: int = 1) -> Path:
             f"search-{strategy}-{seed}": partial(_search, run, strategy, seed)
             for seed in section.seeds
             for strategy in strategies
-        },
-        workers,
+        }
     )
     searches = {
         strategy: {seed: searched[f"search-{strategy}-{seed}"] for seed in section.seeds} for strategy in strategies
@@ -64,8 +63,7 @@ def codesign(run: Run, workers: int = 1) -> Path:
         {
             f"winner-{place}": partial(_train_winner, run, place, name, candidate)
             for place, (name, candidate) in enumerate(chosen)
-        },
-        workers,
+        }
     )
     summary = summarise(run, data, baselines, searches, list(winners.values()))
     write_json(run.folder / "summary.json", summary)
@@ -147,9 +145,10 @@ def _search(run: Run, strategy: str, seed: int) -> list[dict[str, Any]]:
     data = prepared_data(run)
     section, space = run.options.search, run.options.candidate_space()
     single = section.targets is not None
-    study = open_study(
-        run.folder / "search" / f"{strategy}-{seed}.journal", objectives=1 if single else len(OBJECTIVES)
-    )
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    journal = run.folder / "search" / f"{strategy}-{seed}.journal"
+    repair_journal(journal)
+    study = open_study(journal, objectives=1 if single else len(OBJECTIVES))
     abandon_unfinished(study)
     score = CandidateScorer(
         _trained_supernet(run, data), data.features, data.split("train"), data.split("validation"), section.score

@@ -1,4 +1,4 @@
-"""The one exception that means: the user gave something that cannot be used."""
+"""The exceptions that end a command in one line: bad input, a training that cannot go on, a lost worker."""
 
 
 class InputError(ValueError):
@@ -6,3 +6,11 @@ class InputError(ValueError):
 
     The command line prints it without a traceback and exits with code 2.
     """
+
+
+class TrainingDiverged(RuntimeError):
+    """The loss or the gradient is no longer a finite number; the message is one line with step and learning rate."""
+
+
+class WorkerLost(RuntimeError):
+    """A worker process was killed from outside; the run it worked on can be resumed."""

@@ -11,12 +11,15 @@ from typing import Any
 
 from nasrec.errors import InputError
 
+TEMPORARY = ".*.tmp"  # what `atomic_path` calls a file that is not whole yet: .NAME.PROCESS.tmp
+
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it to `path` when the block succeeds, delete it when it fails.
 
     The data are flushed to disk before the rename, so a crash leaves the old file or the new one, never a part.
+    An OSError that names no file (a full disk) is raised again with the name of this one.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -25,8 +28,34 @@ def atomic_path(path: Path) -> Iterator[Path]:
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
         temporary.replace(path)
+    except OSError as error:
+        if error.filename is None and error.errno is not None:
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Delete the temporary files below `folder` whose process was killed before it could rename or delete them.
+
+    Files of this process count as such too: call it while nothing is being written here.
+    """
+    for leftover in folder.rglob(TEMPORARY):
+        process = leftover.name.split(".")[-2]
+        if process == str(os.getpid()) or not is_running(process):
+            leftover.unlink(missing_ok=True)
+
+
+def is_running(process: str) -> bool:
+    """Whether there is a process with the id `process`; False for a text that is no id."""
+    try:
+        os.kill(int(process), 0)
+    except (ValueError, ProcessLookupError):
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def write_text(path: Path, text: str) -> None:

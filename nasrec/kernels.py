@@ -18,8 +18,9 @@ from nasrec import _kernels, kernels_reference
 from nasrec._kernels import isa, set_isa, set_threads, threads
 
 __all__ = [
-    "RowGradients", "dot_interaction", "dot_interaction_backward", "embedding_bag", "embedding_bag_adagrad",
-    "embedding_bag_coalesce", "fm_interaction", "fm_interaction_backward", "isa", "set_isa", "set_threads", "threads",
+    "RowGradients", "attention", "attention_backward", "dot_interaction", "dot_interaction_backward", "embedding_bag",
+    "embedding_bag_adagrad", "embedding_bag_coalesce", "fm_interaction", "fm_interaction_backward", "isa", "set_isa",
+    "set_threads", "threads",
 ]  # fmt: skip
 
 Floats: TypeAlias = NDArray[np.floating[Any]]
@@ -143,6 +144,27 @@ def fm_interaction_backward(x: Floats, grad: Floats, *, implementation: Implemen
     if _compiled(implementation):
         return _kernels.fm_interaction_backward(x, grad)
     return kernels_reference.fm_interaction_backward(x, grad)
+
+
+def attention(qkv: Floats, heads: int, *, implementation: Implementation = "kernel") -> Floats:
+    """Multi-head self-attention over the rows of each sample: `[batch, rows, 3 * width]` to `[batch, rows, width]`.
+
+    Queries, keys and values are the thirds of the last axis of `qkv`; head h has the h-th of `heads` equal parts of
+    each: softmax(q k^T / sqrt(width / heads)) v (Vaswani et al., NeurIPS 2017, eq. 1). Made for few numbers per head.
+    """
+    if _compiled(implementation):
+        return _kernels.attention(qkv, heads)
+    return kernels_reference.attention(qkv, heads)
+
+
+def attention_backward(qkv: Floats, grad: Floats, heads: int, *, implementation: Implementation = "kernel") -> Floats:
+    """The gradient of `attention` with respect to `qkv`, from `grad` shaped as its result.
+
+    The kernel computes the probabilities again: nothing of size rows x rows is kept.
+    """
+    if _compiled(implementation):
+        return _kernels.attention_backward(qkv, grad, heads)
+    return kernels_reference.attention_backward(qkv, grad, heads)
 
 
 def _is_mean(pooling: str) -> bool:

@@ -12,7 +12,7 @@ from nasrec.candidate_space import CandidateSpace, ChipSpace
 from nasrec.data.encoder import EncodingOptions
 from nasrec.errors import InputError
 from nasrec.space import SPACES, Space
-from nasrec.train import TrainOptions
+from nasrec.train_options import TrainOptions
 
 Bits = Annotated[int, Field(ge=1, le=32)]
 Count = Annotated[int, Field(ge=1)]
@@ -73,7 +73,7 @@ class ChipOptions(_Section):
 
 
 class TrainSection(_Section):
-    """A training: see `nasrec.train.TrainOptions`."""
+    """A training: see `nasrec.train_options.TrainOptions`."""
 
     epochs: Count = 1
     batch_size: Count = 512

@@ -10,43 +10,63 @@ from pathlib import Path
 from typing import Any
 
 from nasrec.errors import InputError
-from nasrec.files import read_json, write_json
+from nasrec.files import read_json, remove_leftovers, write_json
 from nasrec.options import CodesignOptions, options_from
 from nasrec.workers import run_in_processes
 
+RUN_JSON = "run.json"
 RUN_FORMAT = "nasrec.run"
 STAGE_FORMAT = "nasrec.stage"
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run: where it lives, what data it reads and its options."""
+    """A run: where it lives, what data it reads, its options, and how many stages it does at a time.
+
+    `workers` belongs to the run because it decides how many threads a stage gets, and torch's sums depend on that.
+    """
 
     folder: Path
     data: str
     options: CodesignOptions
+    workers: int = 1
 
     @classmethod
-    def create(cls, folder: Path, data: str, options: CodesignOptions) -> Run:
-        """Start a run in `folder`; a folder that holds another run already is refused."""
-        marker = folder / "run.json"
+    def create(cls, folder: Path, data: str, options: CodesignOptions, workers: int = 1) -> Run:
+        """Start a run in `folder`, which must be new or empty."""
+        marker = folder / RUN_JSON
         if marker.exists():
             raise InputError(f"{folder}: holds a run already: go on with --resume {folder}, or choose another --out")
         if folder.exists() and not folder.is_dir():
             raise InputError(f"{folder}: is a file, not a folder for a run")
+        remove_leftovers(folder)
+        if folder.exists() and any(folder.iterdir()):
+            raise InputError(f"{folder}: not empty, and no run: a run needs a folder of its own, choose another --out")
         folder.mkdir(parents=True, exist_ok=True)
         options_json = options.model_dump(mode="json")
-        write_json(marker, {"format": RUN_FORMAT, "version": 1, "data": data, "options": options_json})
-        return cls(folder, data, options)
+        write_json(
+            marker,
+            {"format": RUN_FORMAT, "version": 1, "data": data, "options": options_json, "workers": workers},
+        )
+        return cls(folder, data, options, workers)
 
     @classmethod
     def open(cls, folder: Path) -> Run:
         """Open the run in `folder`; raises InputError naming the file that is missing or damaged."""
-        marker = folder / "run.json"
+        marker = folder / RUN_JSON
         found = read_json(marker, format=RUN_FORMAT)
-        if set(found) != {"data", "options"} or not isinstance(found["data"], str):
-            raise InputError(f"{marker}: expected the fields data and options")
-        return cls(folder, found["data"], options_from(found["options"], f"{marker}: options"))
+        if set(found) != {"data", "options", "workers"} or not isinstance(found["data"], str):
+            raise InputError(f"{marker}: expected the fields data and options and workers")
+        if type(found["workers"]) is not int or found["workers"] < 1:
+            raise InputError(f"{marker}: field 'workers' is {found['workers']!r}, expected a whole number from 1")
+        options = options_from(found["options"], f"{marker}: options")
+        return cls(folder, found["data"], options, found["workers"])
+
+    def discard_if_untouched(self) -> None:
+        """Remove the run's folder if nothing but `run.json` has come of it: its data could not be used."""
+        if [entry.name for entry in self.folder.iterdir()] == [RUN_JSON]:
+            (self.folder / RUN_JSON).unlink()
+            self.folder.rmdir()
 
     def stage(self, name: str, work: Callable[[], Any]) -> Any:
         """The result of stage `name`: read back if the stage is done, else `work()`, kept with its wall time."""
@@ -61,15 +81,20 @@ class Run:
         )
         return result
 
-    def stages(self, jobs: Mapping[str, Callable[[], Any]], workers: int) -> dict[str, Any]:
+    def stages(self, jobs: Mapping[str, Callable[[], Any]]) -> dict[str, Any]:
         """The results of several independent stages, up to `workers` of them at a time in processes of their own.
 
         Jobs are `functools.partial` of module-level functions over picklable arguments. Each process computes with its
         share of the cores. An error in one job ends the others and is raised here.
         """
         waiting = {name: job for name, job in jobs.items() if not self.done(name)}
-        if workers > 1 and len(waiting) > 1:
-            run_in_processes([partial(self.stage, name, job) for name, job in waiting.items()], workers)
+        # From all jobs, not from those that a resume finds left: a stage must compute alike, with as many threads.
+        processes = min(self.workers, len(jobs))
+        if processes > 1 and waiting:
+            try:
+                run_in_processes([partial(self.stage, name, job) for name, job in waiting.items()], processes)
+            finally:
+                remove_leftovers(self.folder)
         return {name: self.stage(name, job) for name, job in jobs.items()}
 
     def done(self, name: str) -> bool:

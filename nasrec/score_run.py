@@ -23,14 +23,14 @@ def score_run(folder: Path, source: str) -> list[dict[str, Any]]:
     """
     run = Run.open(folder)
     names = _winner_names(run)
+    winners = [(name, read_winner(winner_folder(run, place))) for place, name in enumerate(names)]
     data = prepared_data(run)
     calibration = data.split("train").head(run.options.search.score.calibration_rows)
     with tempfile.TemporaryDirectory(prefix="nasrec-score-") as scratch:
         found = prepare(open_source(source), Path(scratch) / "rows", seed=0, encoder=data.encoder)
         rows = found.split("all")
         scores = []
-        for place, name in enumerate(names):
-            candidate, features, weights = read_winner(winner_folder(run, place))
+        for name, (candidate, features, weights) in winners:
             scores.append({"winner": name, **score_winner(candidate, features, weights, calibration, rows)})
     return scores
 

@@ -16,7 +16,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from nasrec.arch import Arch, BlockChoice
 from nasrec.checkpoint import SaveClock, load_checkpoint, restore, save_checkpoint
-from nasrec.errors import InputError
+from nasrec.errors import InputError, TrainingDiverged
 from nasrec.metrics import auc, log_loss
 from nasrec.model.optimizer import weights_of
 from nasrec.predict import Inputs, inputs_of, pick_device, predict
@@ -34,10 +34,6 @@ CALIBRATION_ROWS = 4096
 LOG_POINTS = 100  # training losses kept in the log
 
 __all__ = ["EpochScore", "TrainLog", "TrainOptions", "TrainingDiverged", "predict", "train_subnet", "train_supernet"]
-
-
-class TrainingDiverged(RuntimeError):
-    """The loss or the gradient is no longer a finite number; the message is one line with step and learning rate."""
 
 
 def train_supernet(

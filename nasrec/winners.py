@@ -60,8 +60,12 @@ def write_winner(folder: Path, candidate: Candidate, features: Features, model: 
     write_json(folder / "arch.json", arch)
     write_text(folder / "chip.toml", chip_to_toml(candidate.chip))
     write_json(folder / "workload.json", workload_of(candidate.arch, features).to_json())
-    with atomic_path(folder / "weights.safetensors") as temporary:
-        save_file({name: tensor.contiguous() for name, tensor in weights_of(model).items()}, temporary)
+    weights = folder / "weights.safetensors"
+    with atomic_path(weights) as temporary:
+        try:
+            save_file({name: tensor.contiguous() for name, tensor in weights_of(model).items()}, temporary)
+        except SafetensorError as error:  # how the library reports a full disk
+            raise OSError(f"{weights}: cannot be written: {error}") from None
 
 
 def read_winner(folder: Path) -> tuple[Candidate, Features, dict[str, torch.Tensor]]:

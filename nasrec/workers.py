@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from typing import Any
 
 from nasrec import progress
+from nasrec.errors import WorkerLost
 
 PARENT_CHECK_S = 0.2
 
@@ -23,35 +28,53 @@ def cores() -> int:
 def run_in_processes(jobs: Sequence[Callable[[], Any]], workers: int) -> None:
     """Call every job (picklable), at most `workers` at a time; the first error stops the rest and is raised.
 
-    Processes are spawned, not forked: an OpenMP pool does not survive a fork. They end when this process ends,
-    however it ends, so that nothing writes to a run that is resumed.
+    Each process computes with 1 / `workers` of the cores, also where there are fewer jobs, or with as many threads as
+    OMP_NUM_THREADS says. Processes are spawned, not forked: an OpenMP pool does not survive a fork. They end when this
+    process ends, however it ends, so that nothing writes to a run that is resumed. Raises WorkerLost when one of them
+    is killed from outside.
     """
-    workers = min(workers, len(jobs))
-    threads = max(1, cores() // workers)
-    # OpenMP reads its settings when torch is loaded, which a spawned process does before its initialiser runs.
-    before = os.environ.get("OMP_NUM_THREADS")
-    os.environ["OMP_NUM_THREADS"] = str(threads)
     pool = ProcessPoolExecutor(
         workers, multiprocessing.get_context("spawn"), initializer=_start_worker, initargs=(os.getpid(),)
     )
     try:
-        futures = [pool.submit(job) for job in jobs]
+        with _environment_of_workers(max(1, cores() // workers)):
+            futures = [pool.submit(job) for job in jobs]
         finished, _ = wait(futures, return_when=FIRST_EXCEPTION)
         for future in finished:
             future.result()
+    except BrokenProcessPool:
+        raise WorkerLost("a worker process was killed from outside; too little memory is a common cause") from None
     except BaseException:
         for process in list((pool._processes or {}).values()):
             process.terminate()
         raise
     finally:
         pool.shutdown(cancel_futures=True)
-        if before is None:
+
+
+@contextmanager
+def _environment_of_workers(threads: int) -> Iterator[None]:
+    """What processes spawned in this block inherit: a number of threads, and deaf ears to Ctrl-C.
+
+    OpenMP reads its settings when torch is loaded, which a spawned process does before its initialiser runs. A
+    terminal sends Ctrl-C to every process; only the first is to hear it, and it ends the others.
+    """
+    ours = "OMP_NUM_THREADS" not in os.environ
+    if ours:
+        os.environ["OMP_NUM_THREADS"] = str(threads)
+    resource_tracker.ensure_running()  # started by the first spawn otherwise, and it lifts the mask as it does so
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        if ours:
             del os.environ["OMP_NUM_THREADS"]
-        else:
-            os.environ["OMP_NUM_THREADS"] = before
 
 
 def _start_worker(parent: int) -> None:
+    if os.getppid() != parent:
+        os._exit(1)
     progress.print_lines_only()
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import csv
 import json
 import re
+import sys
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -221,9 +223,48 @@ def test_the_tree_is_complete() -> None:
 
 
 def test_contributing_names_files_that_exist() -> None:
-    """Paths in backticks, outside the tree: each names a file or folder, or a module's attribute in one."""
+    """Paths in backticks, outside the tree."""
     text = re.sub(r"```.*?```", "", CONTRIBUTING, flags=re.DOTALL)
-    paths = re.findall(r"`([\w./-]+/[\w./-]*|[\w-]+\.(?:py|toml|txt|md))`", text)
+    paths = {path for path in re.findall(r"`(?:\.venv/bin/pytest )?([\w./-]+/[\w./-]*)", text) if path[0] != "."}
     assert len(paths) > 30
-    missing = sorted({path for path in paths if not (ROOT / path).exists()})
+    missing = sorted(path for path in paths if not (ROOT / path).exists())
     assert not missing, f"CONTRIBUTING names what is not there: {missing}"
+
+
+def imports_of(path: Path) -> set[str]:
+    """The modules that a file imports, at any depth; `from a import b` gives a and a.b."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{name.name}" for name in node.names)}
+    return found
+
+
+def test_imports_point_up_the_list() -> None:
+    """Within nasrec a module imports from its own line of CONTRIBUTING's list and from those above."""
+    lines = re.findall(r"^\d+\. ((?:`\w+`(?:, )?)+)$", CONTRIBUTING, re.MULTILINE)
+    level = {name: number for number, line in enumerate(lines) for name in re.findall(r"`(\w+)`", line)}
+    for path in sorted((ROOT / "nasrec").rglob("*.py")):
+        room = path.relative_to(ROOT / "nasrec").parts[0].removesuffix(".py")
+        for module in imports_of(path):
+            package, _, name = module.partition(".")
+            other = name.partition(".")[0]
+            if package == "nasrec" and other in level:
+                assert level[other] <= level[room], f"{path.relative_to(ROOT)} imports {module}"
+    rooms = {path.name.removesuffix(".py") for path in (ROOT / "nasrec").iterdir() if (path / "__init__.py").exists()}
+    rooms |= {path.stem for path in (ROOT / "nasrec").glob("*.py")} - {"__init__"}
+    assert rooms == set(level), "CONTRIBUTING's list of doors has every room"
+
+
+def test_the_core_of_pimsim_imports_itself() -> None:
+    """What CONTRIBUTING's tree does not mark as ring imports the standard library, NumPy, SciPy and the core."""
+    rooms = re.findall(r"^  (\w+)\.py +(ring)?", CONTRIBUTING.partition("\npimsim/")[2].partition("\nnasrec/")[0], re.M)
+    core = {name for name, ring in rooms if not ring}
+    allowed = {*sys.stdlib_module_names, "numpy", "scipy"}
+    for name in core:
+        for module in imports_of(ROOT / "pimsim" / f"{name}.py"):
+            package, _, inner = module.partition(".")
+            inside = package == "pimsim" and inner.partition(".")[0] in core | {"_kernels", ""}
+            assert inside or package in allowed, f"pimsim/{name}.py imports {module}"

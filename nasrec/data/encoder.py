@@ -11,8 +11,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from nasrec.data.features import Features, Table
+from nasrec.data.parquet_file import read_parquet, write_parquet
 from nasrec.data.schema import Schema
-from nasrec.data.vocabulary import RESERVED, Hashing, Vocabulary
+from nasrec.data.vocabulary import RESERVED, Hashing, Vocabulary, flatten_bags
 from nasrec.errors import InputError
 from nasrec.files import atomic_path, read_json, write_json
 
@@ -78,7 +79,8 @@ class Encoder:
             if column.kind == "category":
                 plain.append(field.encode(frame[column.name]))
             else:
-                bags[column.name] = _encode_bag(frame[column.name], field)
+                values, lengths = flatten_bags(frame[column.name])
+                bags[column.name] = field.encode(values), lengths
         ids = np.stack(plain, axis=1) if plain else np.zeros((frame.height, 0), np.int32)
         return EncodedRows(frame[self.schema.label.name].to_numpy(), self._dense(frame), ids, bags)
 
@@ -102,8 +104,8 @@ class Encoder:
         ]
         empty = pl.DataFrame(schema={"field": pl.UInt16, "value": pl.String})
         values = pl.concat([empty, *(part.cast({"field": pl.UInt16}) for part in lists)])
-        with atomic_path(folder / VOCABULARY_PARQUET) as temporary, temporary.open("wb") as file:
-            values.write_parquet(file)
+        with atomic_path(folder / VOCABULARY_PARQUET) as temporary:
+            write_parquet(values, temporary)
         write_json(folder / ENCODER_JSON, {"format": "nasrec.encoder", "version": 1, **self.to_json()})
 
     def to_json(self) -> dict[str, Any]:
@@ -142,24 +144,14 @@ class Encoder:
         return np.stack(columns, axis=1).astype(np.float32)
 
 
-def _encode_bag(bags: pl.Series, field: Vocabulary | Hashing) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    lengths = bags.list.len().fill_null(0).cast(pl.Int64).to_numpy()
-    # Exploding gives one null for an empty list: the missing id that such a bag is to hold.
-    return field.encode(bags.explode()), np.maximum(lengths, 1)
-
-
 def _load_vocabularies(path: Path, names: list[tuple[str, int]]) -> tuple[Vocabulary, ...]:
-    try:
-        stored = pl.read_parquet(path)
-        vocabularies = tuple(
-            Vocabulary(name, stored.filter(pl.col("field") == position)["value"])
-            for position, (name, _) in enumerate(names)
-        )
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except (pl.exceptions.PolarsError, OSError) as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise InputError(f"{path}: not a whole vocabulary: {reason}") from None
+    stored = read_parquet(path)
+    if stored.columns != ["field", "value"]:
+        raise InputError(f"{path}: columns {', '.join(stored.columns)}, expected field, value")
+    vocabularies = tuple(
+        Vocabulary(name, stored.filter(pl.col("field") == position)["value"])
+        for position, (name, _) in enumerate(names)
+    )
     for vocabulary, (name, rows) in zip(vocabularies, names, strict=True):
         if vocabulary.rows != rows:
             raise InputError(f"{path}: table {name!r} has {vocabulary.rows} rows, {ENCODER_JSON} says {rows}")

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from nasrec.data.encoder import Encoder, EncodingOptions
 from nasrec.data.schema import Column, Schema
-from nasrec.data.vocabulary import Hashing, Vocabulary
+from nasrec.data.vocabulary import Hashing, Vocabulary, flatten_bags
 
 MERGE_ROWS = 4_000_000  # distinct values held per table before partial counts are added up
 
@@ -31,7 +31,7 @@ def fit_encoder(
         for column in schema.tables:
             values = chosen[column.name]
             if column.kind == "bag":
-                values = values.explode()  # one null for an empty bag: the missing id that it will hold
+                values, _ = flatten_bags(values)
             lookups[column.name] += len(values)
             if options.categories == "vocabulary":
                 counts[column.name].add(values)

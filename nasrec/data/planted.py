@@ -12,9 +12,9 @@ correlations either. The log odds of a click are a sum of three centred terms of
 
 The root mean square of a field's numbers over the rows is (10 / size)**SIZE_DECAY, and within a field they fall with
 the rank of a value as (1 + rank / RANK_SCALE)**-0.5: as in real logs, rare values of large fields say little, and what
-is there to be found does not hide where 400,000 rows cannot show it. A missing integer counts as 0, as it does for every model that
-reads log(max(x, 0) + 1). All constants are design choices of this project (assumptions about what a click log looks
-like); `python -m benchmarks.planted_gap` measures what they lead to.
+is there to be found does not hide where 400,000 rows cannot show it. A missing integer counts as 0, as it does for
+every model that reads log(max(x, 0) + 1). All constants are design choices of this project (assumptions about what a
+click log looks like); `python -m benchmarks.planted_gap` measures what they lead to.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ LABEL_RATE = 0.25
 
 PAIR_RANK = 3
 GATE_RANK = 2
-SIZE_DECAY = 0.5
+SIZE_DECAY = 0.6
 RANK_SCALE = 5.0
 INTEGER_STRENGTH = 0.6  # of an integer's slope and direction, beside 1.0 of a field of ten values
-TERM_STD = (0.8, 1.2, 0.4)  # first order, pairwise, gated: standard deviation in log odds
+TERM_STD = (0.8, 1.2, 0.35)  # first order, pairwise, gated: standard deviation in log odds
 CALIBRATION_ROWS = 1 << 17
 
 # (gate, left, right): a gate below 26 is a category, otherwise the integer gate - 26; left and right are categories.

@@ -24,7 +24,7 @@ from nasrec.data.raw import read_raw, write_raw
 from nasrec.data.source import Source
 from nasrec.data.split import split_rows
 from nasrec.errors import InputError
-from nasrec.files import write_json
+from nasrec.files import is_running, write_json
 
 Progress = Callable[[int, int | None], None]
 
@@ -35,14 +35,15 @@ def prepare(
     *,
     seed: int,
     options: EncodingOptions | None = None,
-    shares: tuple[int, int, int] = (8, 1, 1),
+    shares: tuple[int, int, int] | None = None,
     encoder: Encoder | None = None,
     progress: Progress | None = None,
 ) -> Prepared:
     """Read `source` once and write prepared data to the new folder `out`; it appears whole or not at all.
 
     Training, validation and test rows are in the ratio of `shares`, a function of `seed`. The encoder is learned from
-    the training rows, with `options`, unless one is given. Prepared data are returned as they are, `out` untouched,
+    the training rows, with `options`, unless one is given. `shares` are 8:1:1; with a given encoder, all rows are for
+    test. Prepared data are returned as they are, `out` untouched,
     unless an encoder or options are given. `progress(done, total)` counts each row once per pass over the rows.
     Raises InputError for rows that cannot be used and for an `out` that holds something, OSError for a full disk.
     """
@@ -52,6 +53,7 @@ def prepare(
         raise InputError(f"{out}: already there and not empty; prepared data need a folder of their own")
     if encoder is not None:
         encoder.check_schema(source.schema, source.spec)
+    shares = shares or ((0, 0, 1) if encoder else (8, 1, 1))
     progress = progress or (lambda done, total: None)
     with _new_folder(out) as folder:
         _write(folder, source, seed, options or EncodingOptions(), shares, encoder, progress)
@@ -188,7 +190,7 @@ def _new_folder(out: Path) -> Iterator[Path]:
     """
     out.parent.mkdir(parents=True, exist_ok=True)
     for leftover in out.parent.glob(f".{out.name}.*.preparing"):
-        if not _running(leftover.name.split(".")[-2]):
+        if not is_running(leftover.name.split(".")[-2]):
             shutil.rmtree(leftover, ignore_errors=True)
     folder = out.with_name(f".{out.name}.{os.getpid()}.preparing")
     folder.mkdir()
@@ -197,13 +199,3 @@ def _new_folder(out: Path) -> Iterator[Path]:
         folder.replace(out)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _running(process: str) -> bool:
-    try:
-        os.kill(int(process), 0)
-    except (ValueError, ProcessLookupError):
-        return False
-    except PermissionError:
-        return True
-    return True

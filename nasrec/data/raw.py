@@ -7,6 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
+from nasrec.data.parquet_file import read_parquet, write_parquet
 from nasrec.errors import InputError
 
 
@@ -18,8 +19,7 @@ def write_raw(frames: Iterable[pl.DataFrame], folder: Path, wrote: Callable[[int
     folder.mkdir()
     rows = 0
     for number, frame in enumerate(frames):
-        with _part(folder, number).open("wb") as file:
-            frame.write_parquet(file, compression="lz4")
+        write_parquet(frame, folder / f"part-{number:06d}.parquet")
         rows += frame.height
         wrote(rows)
     return rows
@@ -31,12 +31,4 @@ def read_raw(folder: Path) -> Iterator[pl.DataFrame]:
     if not parts:
         raise InputError(f"{folder}: no parts of raw rows")
     for part in parts:
-        try:
-            yield pl.read_parquet(part)
-        except (pl.exceptions.PolarsError, OSError) as error:
-            reason = str(error).strip().partition("\n")[0]
-            raise InputError(f"{part}: not a whole Parquet file: {reason}") from None
-
-
-def _part(folder: Path, number: int) -> Path:
-    return folder / f"part-{number:06d}.parquet"
+        yield read_parquet(part)

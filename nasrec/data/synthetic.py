@@ -77,7 +77,8 @@ def write_criteo(path: Path, rows: int = DEFAULT_ROWS, seed: int = 0, start: int
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         for frame in SyntheticLog(rows, seed, start).frames():
             integers = [pl.col(column.name).cast(pl.Int64) for column in CRITEO_SCHEMA.dense]
-            frame.drop(PLANTED).with_columns(integers).write_csv(file, include_header=False, separator="\t")
+            text = frame.drop(PLANTED).with_columns(integers).write_csv(include_header=False, separator="\t")
+            file.write(text.encode())
 
 
 def _block(truth: PlantedTruth, seed: int, block: int, rows: slice) -> pl.DataFrame:

@@ -9,6 +9,7 @@ import polars as pl
 
 from nasrec.data.cast import cast_columns
 from nasrec.data.delimited import read_delimited, read_header
+from nasrec.data.parquet_file import unreadable
 from nasrec.data.schema import read_schema
 from nasrec.errors import InputError
 
@@ -47,7 +48,7 @@ class TableLog:
             try:
                 frame = pl.scan_parquet(file).select(names).slice(start, FRAME_ROWS).collect()
             except (pl.exceptions.PolarsError, OSError) as error:
-                raise _unreadable(file, error) from None
+                raise unreadable(file, error) from None
             yield cast_columns(frame, self.schema, f"{file}, row", start + 1)
 
     def _checked_columns(self, file: Path, schema_path: Path) -> list[str]:
@@ -56,7 +57,7 @@ class TableLog:
             try:
                 found = pl.scan_parquet(file).collect_schema().names()
             except (pl.exceptions.PolarsError, OSError) as error:
-                raise _unreadable(file, error) from None
+                raise unreadable(file, error) from None
         elif self._files.header:
             found = read_header(file, self._separator(file))
         else:
@@ -89,13 +90,8 @@ def _parquet_rows(file: Path) -> int:
     try:
         return int(pl.scan_parquet(file).select(pl.len()).collect().item())
     except (pl.exceptions.PolarsError, OSError) as error:
-        raise _unreadable(file, error) from None
+        raise unreadable(file, error) from None
 
 
 def _is_parquet(file: Path) -> bool:
     return file.suffix.lower() in PARQUET_SUFFIXES
-
-
-def _unreadable(file: Path, error: Exception) -> InputError:
-    reason = str(error).strip().partition("\n")[0]
-    return InputError(f"{file}: not a whole Parquet file: {reason}")

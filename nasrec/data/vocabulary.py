@@ -57,6 +57,15 @@ class Hashing:
         return _look_up(values, distinct, pl.Series(ids, dtype=pl.Int32), unknown=MISSING)
 
 
+def flatten_bags(bags: pl.Series) -> tuple[pl.Series, NDArray[np.int64]]:
+    """All values of `bags` (List(String) [N]) in a row, and the length of each bag, int64 [N].
+
+    A bag without values holds one null: the missing id is what such a row looks up.
+    """
+    lengths = bags.list.len().fill_null(0).cast(pl.Int64).to_numpy()
+    return bags.explode(empty_as_null=True, keep_nulls=True), np.maximum(lengths, 1)
+
+
 def _look_up(values: pl.Series, known: pl.Series, ids: pl.Series, unknown: int) -> NDArray[np.int32]:
     table = pl.DataFrame({"value": known, "id": ids}, schema={"value": pl.String, "id": pl.Int32})
     found = values.alias("value").to_frame().join(table, on="value", how="left", maintain_order="left")

@@ -51,8 +51,31 @@ def open_study(journal: Path, *, objectives: int = len(OBJECTIVES)) -> optuna.St
         return optuna.create_study(
             study_name="codesign", storage=storage, directions=["minimize"] * objectives, load_if_exists=True
         )
-    except (json.JSONDecodeError, KeyError, UnicodeDecodeError, AssertionError) as error:
-        raise InputError(f"{journal}: not an Optuna journal, or damaged: {error}") from None
+    except (ValueError, LookupError, TypeError, AssertionError) as error:
+        raise InputError(f"{journal}{_damaged_line(journal)}: not an Optuna journal, or damaged: {error}") from None
+
+
+def repair_journal(journal: Path) -> None:
+    """Remove what a killed process left in `journal`: a line that is not whole, and its lock. For a lone worker only.
+
+    Optuna reads past such a line, but would append to it; and it waits half a minute for such a lock.
+    """
+    for lock in journal.parent.glob(f"{journal.name}.lock*"):
+        lock.unlink()
+    if not journal.exists():
+        return
+    with journal.open("rb+") as file:
+        content = file.read()
+        file.truncate(content.rfind(b"\n") + 1)
+
+
+def _damaged_line(journal: Path) -> str:
+    for number, line in enumerate(journal.read_bytes().splitlines(), start=1):
+        try:
+            json.loads(line)
+        except ValueError:
+            return f", line {number}"
+    return ""
 
 
 def abandon_unfinished(study: optuna.Study) -> int:

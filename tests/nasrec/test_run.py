@@ -41,9 +41,13 @@ def test_a_run_is_not_overwritten(tmp_path) -> None:
         ("{", "run.json, line 1: not valid JSON"),
         ('{"format": "other"}', "field 'format' is 'other'"),
         ('{"format": "nasrec.run", "version": 9, "data": "x", "options": {}}', "field 'version' is 9"),
-        ('{"format": "nasrec.run", "version": 1}', "expected the fields data and options"),
+        ('{"format": "nasrec.run", "version": 1}', "expected the fields data and options and workers"),
         (
-            '{"format": "nasrec.run", "version": 1, "data": "x", "options": {"sead": 1}}',
+            '{"format": "nasrec.run", "version": 1, "data": "x", "options": {}, "workers": 0}',
+            "field 'workers' is 0, expected a whole number from 1",
+        ),
+        (
+            '{"format": "nasrec.run", "version": 1, "data": "x", "options": {"sead": 1}, "workers": 1}',
             "unknown key 'sead': allowed are seed,",
         ),
     ],

@@ -1,0 +1,100 @@
+"""Batches: complete, in an order that the seed alone decides, resumable; bags against a loop."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nasrec.data.arrays import Arrays, bag_ids, bag_offsets
+from nasrec.data.batch import Batch
+from nasrec.data.dataset import Dataset
+from nasrec.data.features import Features, Table
+from nasrec.errors import InputError
+
+ROWS = 103
+
+
+@pytest.fixture(scope="module")
+def arrays(tmp_path_factory: pytest.TempPathFactory) -> Arrays:
+    folder = tmp_path_factory.mktemp("arrays")
+    return make(folder, np.random.default_rng(0))
+
+
+def make(folder: Path, rng: np.random.Generator) -> Arrays:
+    lengths = rng.integers(1, 5, ROWS)
+    stored = {
+        "labels.npy": rng.integers(0, 2, ROWS).astype(np.uint8),
+        "dense.npy": rng.random((ROWS, 2), np.float32),
+        "ids.npy": np.stack([np.arange(ROWS), rng.integers(0, 5, ROWS)], axis=1).astype(np.int32),
+        bag_ids(1): rng.integers(0, 7, lengths.sum()).astype(np.int32),
+        bag_offsets(1): np.concatenate([[0], np.cumsum(lengths)]),
+    }
+    for name, array in stored.items():
+        np.save(folder / name, array)
+    features = Features(2, (Table("row", ROWS), Table("bag", 7, 2.5, True), Table("small", 5)))
+    return Arrays(folder, features, {name: (str(a.dtype), a.shape) for name, a in stored.items()})
+
+
+def rows_in(batch: Batch) -> list[int]:
+    assert batch.offsets is not None
+    return batch.ids[: batch.offsets[len(batch)]].tolist()  # table 0 holds the row number
+
+
+@given(size=st.integers(1, 120), seed=st.none() | st.integers(0, 2**32), start=st.integers(0, 10), drop=st.booleans())
+def test_batches_cover_every_row_once_and_resume(
+    arrays: Arrays, size: int, seed: int | None, start: int, drop: bool
+) -> None:
+    data = Dataset(arrays, np.arange(ROWS)[::-1])
+    batches = [rows_in(batch) for batch in data.batches(size, seed=seed, drop_last=drop)]
+    assert all(len(batch) == size for batch in batches[: len(batches) if drop else -1])
+    seen = [row for batch in batches for row in batch]
+    assert len(seen) == len(set(seen)) == (ROWS // size * size if drop else ROWS)
+    if seed is None:
+        assert seen == list(range(ROWS - 1, ROWS - 1 - len(seen), -1))
+    assert [rows_in(batch) for batch in data.batches(size, seed=seed, start=start, drop_last=drop)] == batches[start:]
+
+
+def test_the_seed_decides_the_order(arrays: Arrays) -> None:
+    data = Dataset(arrays, np.arange(ROWS))
+    first, again, other = (rows_in(next(data.batches(ROWS, seed=seed))) for seed in (1, 1, 2))
+    assert first == again != other
+
+
+@given(chosen=st.lists(st.integers(0, ROWS - 1), max_size=20))
+def test_table_major_bags_against_a_loop(arrays: Arrays, chosen: list[int]) -> None:
+    batch = arrays.batch(np.array(chosen, np.int64))
+    ids, offsets = arrays._bags[1]
+    expected: list[list[int]] = [arrays._ids[[row], 0].tolist() for row in chosen]
+    expected += [ids[offsets[row] : offsets[row + 1]].tolist() for row in chosen]
+    expected += [arrays._ids[[row], 1].tolist() for row in chosen]
+    assert batch.offsets is not None and len(batch.offsets) == 3 * len(chosen) + 1
+    found = [batch.ids[a:b].tolist() for a, b in zip(batch.offsets[:-1], batch.offsets[1:], strict=True)]
+    assert found == expected
+    assert batch.dense.shape == (len(chosen), 2) and batch.labels.dtype == np.float32 and batch.ids.dtype == np.int64
+
+
+def test_head_and_labels(arrays: Arrays) -> None:
+    data = Dataset(arrays, np.arange(10, 20))
+    assert len(data.head(3)) == 3 and len(data.head(30)) == 10
+    assert np.array_equal(data.head(3).labels, arrays.labels[10:13])
+    assert data.planted is None and data.optimum() is None
+    assert np.array_equal(data.batch(np.array([2, 0])).labels, arrays.labels[[12, 10]])
+
+
+def test_an_id_beyond_a_multi_hot_table(tmp_path: Path) -> None:
+    arrays = make(tmp_path, np.random.default_rng(1))
+    ids, offsets = np.load(tmp_path / bag_ids(1)), np.load(tmp_path / bag_offsets(1))
+    ids[offsets[51] - 1] = 7
+    np.save(tmp_path / bag_ids(1), ids)
+    arrays = Arrays(tmp_path, arrays._features, {p.name: _shape(p) for p in tmp_path.glob("*.npy")})
+    with pytest.raises(InputError, match=r"bag-1-ids.npy, row 50, table 'bag': id 7, expected 0 to 6"):
+        arrays.batch(np.array([3, 50, 4]))
+
+
+def _shape(path: Path) -> tuple[str, tuple[int, ...]]:
+    array = np.load(path)
+    return str(array.dtype), array.shape

@@ -1,0 +1,121 @@
+"""Opening prepared data that are not whole."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nasrec.data.prepare import prepare
+from nasrec.data.prepared import Prepared
+from nasrec.data.source import open_source
+from nasrec.data.synthetic import SyntheticLog
+from nasrec.errors import InputError
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return prepare(SyntheticLog(200), tmp_path_factory.mktemp("data") / "prepared", seed=0).folder
+
+
+@pytest.fixture
+def copy(whole: Path, tmp_path: Path) -> Path:
+    shutil.copytree(whole, tmp_path / "copy")
+    return tmp_path / "copy"
+
+
+def change(folder: Path, **keys: Any) -> None:
+    path = folder / "prepared.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **keys}))
+
+
+def test_it_round_trips(whole: Path) -> None:
+    opened = Prepared.open(whole)
+    assert Prepared.from_json(json.loads(json.dumps(opened.to_json())), "here", whole) == opened
+    assert opened.source == "synthetic:rows=200,seed=0" and opened.rows == 200
+
+
+def test_a_folder_without_prepared_json_is_not_prepared_data(copy: Path) -> None:
+    (copy / "prepared.json").unlink()
+    for folder in (copy, copy / "absent"):
+        with pytest.raises(InputError, match="not prepared data"):
+            Prepared.open(folder)
+        with pytest.raises(InputError, match="not prepared data"):
+            open_source(f"prepared:{folder}")
+
+
+@pytest.mark.parametrize("name", ["labels", "dense", "ids", "planted", "train", "test", "access"])
+def test_an_array_that_is_cut_off_or_absent_is_named(copy: Path, name: str) -> None:
+    path = copy / f"{name}.npy"
+    data = path.read_bytes()
+    for kept in (len(data) - 1, 100, 0):
+        path.write_bytes(data[:kept])
+        with pytest.raises(InputError, match=f"{name}.npy: not a whole array") as caught:
+            Prepared.open(copy)
+        assert "\n" not in str(caught.value)
+    path.unlink()
+    with pytest.raises(InputError, match=f"{name}.npy: no such file"):
+        Prepared.open(copy)
+
+
+def test_an_array_of_another_shape_is_named(copy: Path) -> None:
+    np.save(copy / "dense.npy", np.zeros((200, 12), np.float32))
+    with pytest.raises(InputError, match=r"dense.npy: float32 \[200, 12\], prepared.json says float32 \[200, 13\]"):
+        Prepared.open(copy)
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"colour": 1}, "'colour' is unknown"),
+        ({"rows": "many"}, "not a description"),
+        ({"split": {}}, "not a description"),
+        ({"features": {"dense": 13}}, "'features': not a description of features"),
+        ({"version": 2}, "'version' is 2"),
+        ({"format": "x"}, "'format' is 'x'"),
+    ],
+)
+def test_a_bad_prepared_json(copy: Path, keys: dict[str, Any], said: str) -> None:
+    change(copy, **keys)
+    with pytest.raises(InputError, match=said) as caught:
+        Prepared.open(copy)
+    assert str(caught.value).startswith(str(copy / "prepared.json"))
+
+
+def test_a_missing_key(copy: Path) -> None:
+    data = json.loads((copy / "prepared.json").read_text())
+    del data["seed"]
+    (copy / "prepared.json").write_text(json.dumps(data))
+    with pytest.raises(InputError, match="'seed' is missing"):
+        Prepared.open(copy)
+
+
+@pytest.mark.parametrize("bad", [-1, 12])
+def test_an_id_beyond_its_table_is_named(copy: Path, bad: int) -> None:
+    assert Prepared.open(copy).features.tables[0].rows <= 12
+    ids = np.load(copy / "ids.npy")
+    ids[42, 0] = bad
+    np.save(copy / "ids.npy", ids)
+    data = Prepared.open(copy).split("all")
+    data.batch(slice(0, 42))
+    with pytest.raises(InputError, match=rf"ids.npy, row 42, table 'C1': id {bad}, expected 0 to"):
+        data.batch(slice(40, 50))
+
+
+def test_an_unknown_split(whole: Path) -> None:
+    with pytest.raises(InputError, match="split 'dev', allowed are train, validation, test and all"):
+        Prepared.open(whole).split("dev")
+
+
+def test_damaged_raw_rows_are_named_when_they_are_read(copy: Path) -> None:
+    part = copy / "raw/part-000000.parquet"
+    part.write_bytes(part.read_bytes()[:-50])
+    with pytest.raises(InputError, match=r"part-000000.parquet: not a whole Parquet file"):
+        list(open_source(f"prepared:{copy}").frames())
+    part.unlink()
+    with pytest.raises(InputError, match="no parts of raw rows"):
+        list(open_source(f"prepared:{copy}").frames())

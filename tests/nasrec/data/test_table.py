@@ -1,0 +1,182 @@
+"""CSV and Parquet through `schema.toml`: what is read, what is refused, and the real logs that come with the facts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from nasrec.data.source import Source, open_source
+from nasrec.errors import InputError
+
+SCHEMA = """
+files = ["log.csv"]
+[columns]
+clicked = "label"
+price = "dense"
+user = "category"
+tags = { kind = "bag", separator = "|" }
+note = "ignore"
+"""
+CSV = """clicked,price,user,tags,note
+1,2.5,ann,a|b,x
+0,,"b,o""b",,
+1,-3,,a||c,y
+"""
+
+
+def table(folder: Path, schema: str = SCHEMA, **files: bytes | str) -> Source:
+    for name, content in files.items():
+        data = content.encode() if isinstance(content, str) else content
+        (folder / name.replace("_", ".")).write_bytes(data)
+    (folder / "schema.toml").write_text(schema)
+    return open_source(f"table:{folder / 'schema.toml'}")
+
+
+def read(source: Source) -> pl.DataFrame:
+    return pl.concat(source.frames())
+
+
+EXPECTED = {
+    "clicked": [1, 0, 1],
+    "price": [2.5, None, -3.0],
+    "user": ["ann", 'b,o"b', None],
+    "tags": [["a", "b"], None, ["a", "c"]],
+}
+
+
+def test_csv(tmp_path: Path) -> None:
+    source = table(tmp_path, log_csv=CSV)
+    assert source.rows is None and not source.planted
+    assert read(source).to_dict(as_series=False) == EXPECTED
+
+
+def test_columns_may_stand_in_another_order_and_files_follow_each_other(tmp_path: Path) -> None:
+    schema = SCHEMA.replace('["log.csv"]', '["log.csv", "more.csv"]')
+    more = "user,clicked,tags,price,note\neve,0,z,1,\n"
+    frame = read(table(tmp_path, schema, log_csv=CSV, more_csv=more))
+    assert frame["user"].to_list() == ["ann", 'b,o"b', None, "eve"]
+    assert frame["price"].to_list()[-1] == 1.0
+
+
+def test_without_header_and_with_another_separator(tmp_path: Path) -> None:
+    schema = SCHEMA.replace("[columns]", 'separator = ";"\nheader = false\n[columns]')
+    body = CSV.partition("\n")[2].replace('"b,o""b"', "bob").replace(",", ";")
+    assert read(table(tmp_path, schema, log_csv=body))["user"].to_list() == ["ann", "bob", None]
+
+
+def test_tabs_are_the_separator_of_a_tsv(tmp_path: Path) -> None:
+    body = CSV.replace('"b,o""b"', "bob").replace(",", "\t")
+    assert read(table(tmp_path, SCHEMA.replace("log.csv", "log.tsv"), log_tsv=body))["tags"].to_list()[0] == ["a", "b"]
+
+
+def test_parquet_with_typed_columns_and_lists(tmp_path: Path) -> None:
+    frame = pl.DataFrame(
+        {
+            "clicked": [True, False, True],
+            "price": [2.5, None, -3.0],
+            "user": [12, 7, None],
+            "tags": [["a", "b"], None, ["a", None, "c"]],
+        }
+    )
+    frame.write_parquet(tmp_path / "log.parquet")
+    source = table(tmp_path, SCHEMA.replace("log.csv", "log.parquet"))
+    assert source.rows == 3
+    assert read(source).to_dict(as_series=False) == {**EXPECTED, "user": ["12", "7", None]}
+
+
+def test_a_label_may_be_a_threshold(tmp_path: Path) -> None:
+    schema = 'files = ["log.csv"]\n[columns]\nrating = { kind = "label", positive_from = 4 }\nuser = "category"\n'
+    assert read(table(tmp_path, schema, log_csv="rating,user\n3.9,a\n4,b\n5,c\n"))["rating"].to_list() == [0, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (CSV.replace("2.5", "2,5"), "line 2: 6 columns, expected 5"),
+        (CSV.replace("-3", "three"), "line 4, field 'price': value 'three', expected a number"),
+        (CSV.replace("0,,", "3,,"), "line 3, field 'clicked': value '3', expected 0 or 1"),
+        (CSV.replace("clicked,price", "clicked,cost"), "no column 'price'"),
+        (CSV.replace("note", "note,more"), "column 'more' is not in"),
+        (CSV.replace("note", "user"), "column 'user' appears twice"),
+        (CSV.replace('o""b', 'o\nb'), "line 3: a quote is not closed"),
+        (CSV.replace("x\n", "x\n\n"), "line 3: 1 columns, expected 5"),
+        ("", "empty file, expected a header"),
+        (CSV.partition("\n")[0] + "\n", "empty file, expected at least one row"),
+        (CSV.partition("\n")[0], "empty file, expected at least one row"),
+    ],
+)
+def test_a_bad_csv_is_refused(tmp_path: Path, content: str, said: str) -> None:
+    with pytest.raises(InputError) as caught:
+        read(table(tmp_path, log_csv=content))
+    assert str(caught.value).startswith(str(tmp_path / "log.csv")) and said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def parquet_log(path: Path) -> None:
+    rows = 20_000
+    columns = {"clicked": [1, 0], "price": [1.0, 2.0], "user": ["a", "b"], "tags": ["a|b", ""]}
+    pl.DataFrame({name: values * (rows // 2) for name, values in columns.items()}).write_parquet(path)
+
+
+@pytest.mark.parametrize("kept", [0, 10, 100, -1])
+def test_a_truncated_parquet_file_is_refused(tmp_path: Path, kept: int) -> None:
+    path = tmp_path / "log.parquet"
+    parquet_log(path)
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(InputError, match=r"log.parquet: not a whole Parquet file") as caught:
+        read(table(tmp_path, SCHEMA.replace("log.csv", "log.parquet")))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_parquet_file_damaged_inside_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "log.parquet"
+    parquet_log(path)
+    data = bytearray(path.read_bytes())
+    data[4:40] = bytes(36)
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=r"log.parquet"):
+        read(table(tmp_path, SCHEMA.replace("log.csv", "log.parquet")))
+
+
+def test_a_bad_value_in_parquet_is_named_by_its_row(tmp_path: Path) -> None:
+    pl.DataFrame({"clicked": [1, 5], "price": [1.0, 2.0], "user": ["a", "b"], "tags": ["", ""]}).write_parquet(
+        tmp_path / "log.parquet"
+    )
+    with pytest.raises(InputError, match=r"log.parquet, row 2, field 'clicked': value 5, expected 0 or 1"):
+        read(table(tmp_path, SCHEMA.replace("log.csv", "log.parquet")))
+
+
+def test_a_parquet_file_without_rows_or_with_lists_for_numbers(tmp_path: Path) -> None:
+    schema = SCHEMA.replace("log.csv", "log.parquet")
+    frame = pl.DataFrame({"clicked": [1], "price": [[1.0]], "user": ["a"], "tags": [""]})
+    frame.write_parquet(tmp_path / "log.parquet")
+    with pytest.raises(InputError, match=r"log.parquet, field 'price': List\(Float64\) values are not numbers"):
+        read(table(tmp_path, schema))
+    frame.clear().write_parquet(tmp_path / "log.parquet")
+    with pytest.raises(InputError, match="empty file"):
+        read(table(tmp_path, schema))
+
+
+AVAZU = """
+files = ["{}"]
+[columns]
+id = "ignore"
+click = "label"
+hour = "category"
+"""
+
+
+def test_avazu_and_movielens(shared: Path, tmp_path: Path) -> None:
+    log = shared / "data/avazu/first10k.csv"
+    names = log.open().readline().strip().split(",")[3:]
+    frame = read(table(tmp_path, AVAZU.format(log) + "".join(f'{name} = "category"\n' for name in names)))
+    assert frame.shape == (9_999, 23)
+    ratings = shared / "data/movielens1m/ratings.parquet"
+    columns = "".join(f'{name} = "category"\n' for name in ("user", "movie", "gender", "age", "occupation", "zip"))
+    schema = f'files = ["{ratings}"]\n[columns]\nlabel = "label"\n{columns}genres = "bag"\nyear = "category"\n'
+    source = table(tmp_path, schema)
+    assert source.rows == 591_397
+    first = next(iter(source.frames()))
+    assert first["genres"].list.len().max() > 1 and first["year"].dtype == pl.String
