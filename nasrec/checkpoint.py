@@ -93,11 +93,6 @@ def save_weights(path: Path, model: nn.Module) -> None:
     save_checkpoint(path, weights_of(model), {"kind": "weights"})
 
 
-def load_weights(path: Path, model: nn.Module) -> None:
-    """Load what `save_weights` wrote; raises InputError naming the file when it is damaged or does not fit."""
-    restore(weights_of(model), load_checkpoint(path).tensors, str(path))
-
-
 class SaveClock:
     """Says when it is time to save: every `every_s` seconds, and never for more than a twentieth of the time."""
 

@@ -1,4 +1,4 @@
-"""The command line: `nasrec codesign | prepare | score | report | arch`."""
+"""The command line: `nasrec codesign | prepare | score | report`."""
 
 from __future__ import annotations
 
@@ -115,11 +115,11 @@ def score(
 def report(run: Annotated[Path, typer.Argument(help="the folder of a finished run")]) -> None:
     """Write report.html and report.png again from summary.json."""
     from nasrec.files import read_json
-    from nasrec.report import write_report
-    from nasrec.summary import SUMMARY_FORMAT
 
-    summary = run / "summary.json"
-    written = write_report(read_json(summary, format=SUMMARY_FORMAT), run)
+    summary = read_json(run / "summary.json", format="nasrec.summary")
+    from nasrec.report import write_report  # after what may fail: it loads for seconds
+
+    written = write_report(summary, run)
     _output.print(f"report: {written}", highlight=False)
 
 

@@ -14,7 +14,7 @@ from nasrec.errors import InputError
 from nasrec.space import SPACES, Space
 from nasrec.train_options import TrainOptions
 
-Bits = Annotated[int, Field(ge=1, le=32)]
+Bits = Literal[2, 3, 4, 5, 6, 7, 8, 32]
 Count = Annotated[int, Field(ge=1)]
 
 
@@ -84,6 +84,21 @@ class TrainSection(_Section):
         return TrainOptions(epochs=self.epochs, batch_size=self.batch_size, learning_rate=self.learning_rate, seed=seed)
 
 
+class BaselineOptions(_Section):
+    """How baselines are trained: with each learning rate in turn; the one best on validation is kept."""
+
+    epochs: Count = 2
+    batch_size: Count = 512
+    learning_rates: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)] = (0.12, 0.5)
+
+    def train_options(self, seed: int) -> tuple[TrainOptions, ...]:
+        """The trainer's options, one for each learning rate."""
+        return tuple(
+            TrainOptions(epochs=self.epochs, batch_size=self.batch_size, learning_rate=rate, seed=seed)
+            for rate in self.learning_rates
+        )
+
+
 class ScoreOptions(_Section):
     """What one candidate costs to score: rows on which its last layer is fine-tuned, rows on which it is judged."""
 
@@ -107,7 +122,7 @@ class SearchOptions(_Section):
     """The joint search, and what it is held against at equal evaluations."""
 
     sampler: Literal["evolution", "nsga2", "random"] = "evolution"
-    evaluations: Count = 64
+    evaluations: Count = 48
     population: Annotated[int, Field(ge=2)] = 16
     seeds: tuple[int, ...] = (0,)
     compare: tuple[Literal["random", "model_first"], ...] = ("random", "model_first")
@@ -125,8 +140,8 @@ class CodesignOptions(_Section):
     chip: ChipOptions = ChipOptions()
     supernet: TrainSection = TrainSection()
     search: SearchOptions = SearchOptions()
-    winners: TrainSection = TrainSection(epochs=4)
-    baselines: TrainSection = TrainSection(epochs=4)
+    winners: TrainSection = TrainSection(epochs=2)
+    baselines: BaselineOptions = BaselineOptions()
 
     def candidate_space(self) -> CandidateSpace:
         """The joint space of architectures and chips."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -54,9 +55,16 @@ def train_baseline(name: str, folder: Path, data: Prepared, options: CodesignOpt
         generator = torch.Generator().manual_seed(options.seed)
         return BASELINES[name](data.features, precision=precision, generator=generator)
 
-    model = build(FLOAT)
-    checkpoint = folder / "baselines" / f"{name}.safetensors"
-    log = _train(f"baseline {name}", model, data, options.baselines.train_options(options.seed), checkpoint)
+    best: tuple[float, Baseline, list[float], float] | None = None
+    for train_options in options.baselines.train_options(options.seed):
+        rate = train_options.learning_rate
+        model = build(FLOAT)
+        checkpoint = folder / "baselines" / name / f"{rate}.safetensors"
+        log = _train(f"baseline {name}, learning rate {rate}", model, data, train_options, checkpoint)
+        if best is None or min(log) < best[0]:
+            best = (min(log), model, log, rate)
+    assert best is not None  # options hold one learning rate at least
+    _, model, log, rate = best
     score = options.search.score
     calibration = data.split("train").head(score.calibration_rows)
     validation_loss, _ = judge(model, data.split("validation").head(score.rows), None)
@@ -70,6 +78,7 @@ def train_baseline(name: str, folder: Path, data: Prepared, options: CodesignOpt
     )
     result = {
         "name": name,
+        "learning_rate": rate,
         "validation_log_loss": log,
         "scored_log_loss": validation_loss,
         "test": _score_twice(
@@ -77,7 +86,7 @@ def train_baseline(name: str, folder: Path, data: Prepared, options: CodesignOpt
         ),
         "hardware": breakdown_of(measure_workload(workload, BASELINE_CHIP)),
     }
-    checkpoint.unlink(missing_ok=True)
+    shutil.rmtree(folder / "baselines" / name, ignore_errors=True)
     return result
 
 

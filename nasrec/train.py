@@ -172,12 +172,12 @@ class _Training:
         loss = binary_cross_entropy_with_logits(logits, labels)
         value = loss.item()
         if not math.isfinite(value):
-            self.save()  # the weights have not moved yet: this is the last good state
+            self.save_if_finite()  # the weights have not moved yet: this is the last good state
             raise TrainingDiverged(self.diagnosis("loss", value, rate))
         loss.backward()  # type: ignore[no-untyped-call]
         norm = self.model.adagrad_step(lr=rate, eps=self.options.eps, clip_norm=self.options.clip_norm)  # type: ignore[operator]
         if not math.isfinite(norm):
-            self.save()  # adagrad_step leaves the weights alone then
+            self.save_if_finite()  # adagrad_step leaves the weights alone then
             raise TrainingDiverged(self.diagnosis("gradient norm", norm, rate))
         self.step += 1
         self.window += value
@@ -266,6 +266,11 @@ class _Training:
         }
         save_checkpoint(self.checkpoint, tensors, facts)
         self.clock.saved(started)
+
+    def save_if_finite(self) -> None:
+        """Save, unless the last step has left a weight that is no number: then the checkpoint before is good."""
+        if all(bool(weight.isfinite().all()) for weight in self.model.parameters()):
+            self.save()
 
     def resume(self, path: Path) -> None:
         saved = load_checkpoint(path)

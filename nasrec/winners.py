@@ -7,30 +7,28 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 
 from nasrec.arch import Arch, Candidate
+from nasrec.checkpoint import load_checkpoint, save_weights
 from nasrec.data.features import Features
-from nasrec.errors import InputError
-from nasrec.files import atomic_path, read_json, write_json, write_text
+from nasrec.files import read_json, write_json, write_text
 from nasrec.hardware import chip_to_toml, choice_from_toml, workload_of
-from nasrec.model.optimizer import weights_of
 from nasrec.model.subnet import Subnet
 from nasrec.search.objectives import front, knee
 
 ARCH_FORMAT = "nasrec.arch"
+WINNERS = 3
 
 
 def pick_winners(trials: Sequence[dict[str, Any]], reference: Sequence[float]) -> list[tuple[str, Candidate]]:
     """The knee and the two ends (least log loss, least energy) of the feasible front: three different candidates.
 
-    Only trials better than `reference` in every objective count, where there are any: the cheapest chip of all
+    Only trials better than `reference` in every objective count, if there are three of them: the cheapest chip of all
     computes nothing useful. A place that is taken already goes to the next best by log loss or energy.
     """
     feasible = [trial for trial in trials if trial["feasible"]] or list(trials)
     useful = [trial for trial in feasible if all(v < r for v, r in zip(trial["values"], reference, strict=True))]
-    pool = useful or feasible
+    pool = useful if len(useful) >= WINNERS else feasible
     values = [trial["values"] for trial in pool]
     members = front(values)
     rest = [index for index in range(len(pool)) if index not in members]
@@ -60,12 +58,7 @@ def write_winner(folder: Path, candidate: Candidate, features: Features, model: 
     write_json(folder / "arch.json", arch)
     write_text(folder / "chip.toml", chip_to_toml(candidate.chip))
     write_json(folder / "workload.json", workload_of(candidate.arch, features).to_json())
-    weights = folder / "weights.safetensors"
-    with atomic_path(weights) as temporary:
-        try:
-            save_file({name: tensor.contiguous() for name, tensor in weights_of(model).items()}, temporary)
-        except SafetensorError as error:  # how the library reports a full disk
-            raise OSError(f"{weights}: cannot be written: {error}") from None
+    save_weights(folder / "weights.safetensors", model)
 
 
 def read_winner(folder: Path) -> tuple[Candidate, Features, dict[str, torch.Tensor]]:
@@ -74,8 +67,4 @@ def read_winner(folder: Path) -> tuple[Candidate, Features, dict[str, torch.Tens
     found = read_json(file, format=ARCH_FORMAT)
     features = Features.from_json(found.pop("features", {}), f"{file}: features")
     candidate = Candidate(Arch.from_json(found, str(file)), choice_from_toml(folder / "chip.toml"))
-    weights = folder / "weights.safetensors"
-    try:
-        return candidate, features, load_file(weights)
-    except (SafetensorError, OSError) as error:
-        raise InputError(f"{weights}: not readable as safetensors: {' '.join(str(error).split())}") from None
+    return candidate, features, load_checkpoint(folder / "weights.safetensors").tensors

@@ -144,7 +144,7 @@ def chip_named(name: str, settings: Sequence[str] = ()) -> Chip:
 
 
 def chip_to_toml(chip: Chip, *, copies: int = 1) -> str:
-    """The text of a chip file that `chip_from_toml` reads back to an equal chip, and `copies_from_toml` to `copies`.
+    """The text of a chip file that `chip_from_toml` reads back to an equal chip, and `copies_named` to `copies`.
 
     InputError if components were changed by hand: a chip file holds a preset, the number of tiles and options.
     """

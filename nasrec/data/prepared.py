@@ -29,7 +29,7 @@ RAW = "raw"
 
 @dataclass(frozen=True)
 class Prepared:
-    """Data ready for training. `arrays` names every array file with its element type and shape; `optimum` is the log
+    """Data ready for training. `arrays` names every array file with its element type and shape; `optima` is the log
     loss of the planted truth by split, None where there is none; `access` sums up how often table rows are read."""
 
     folder: Path

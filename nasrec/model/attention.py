@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from torch import Tensor, nn
-from torch.nn import functional
 
 from nasrec.arch import EMBEDDING_DIM, Precision
 from nasrec.model.build import Build
+from nasrec.model.interaction import attention
 from nasrec.model.layout import Layout
 from nasrec.model.outputs import Outputs
 from nasrec.model.shape import BlockShape
@@ -48,7 +48,5 @@ class Attention(nn.Module):
 
     def _attend(self, x: Tensor, precision: Precision) -> Tensor:
         """Multi-head self-attention over the rows of x [B, s, 16] (Vaswani et al. 2017)."""
-        batch, rows, _ = x.shape
-        heads = self.qkv(x, precision=precision).view(batch, rows, 3, HEADS, -1).permute(2, 0, 3, 1, 4)
-        mixed = functional.scaled_dot_product_attention(heads[0], heads[1], heads[2])
-        return self.attended(mixed.transpose(1, 2).flatten(2), precision=precision)
+        mixed = attention(self.qkv(x, precision=precision), HEADS)
+        return self.attended(mixed, precision=precision)

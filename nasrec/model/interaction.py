@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
+from torch.nn.functional import scaled_dot_product_attention
 
 from nasrec import kernels
 
@@ -32,6 +33,18 @@ def fm_interaction(x: Tensor) -> Tensor:
     if uses_kernels(x):
         return _FmInteraction.apply(x)  # type: ignore[no-untyped-call, no-any-return]
     return x.sum(1).square() - x.square().sum(1)
+
+
+def attention(qkv: Tensor, heads: int) -> Tensor:
+    """Multi-head self-attention over the rows: `[B, S, 3 D]`, thirds q, k and v, to `[B, S, D]` (Vaswani et al. 2017).
+
+    Head h has the h-th of `heads` equal parts of D; the scores are scaled by 1 / sqrt(D / heads).
+    """
+    if uses_kernels(qkv):
+        return _Attention.apply(qkv, heads)  # type: ignore[no-untyped-call, no-any-return]
+    batch, rows, _ = qkv.shape
+    q, k, v = qkv.view(batch, rows, 3, heads, -1).permute(2, 0, 3, 1, 4)
+    return scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
 
 
 class _DotInteraction(Function):
@@ -58,6 +71,20 @@ class _FmInteraction(Function):
     def backward(ctx: Any, grad: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors
         return _tensor(kernels.fm_interaction_backward(_array(x), _array(grad)))
+
+
+class _Attention(Function):
+    @staticmethod
+    def forward(ctx: Any, qkv: Tensor, heads: int) -> Tensor:
+        ctx.save_for_backward(qkv)
+        ctx.heads = heads
+        return _tensor(kernels.attention(_array(qkv), heads))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        (qkv,) = ctx.saved_tensors
+        return _tensor(kernels.attention_backward(_array(qkv), _array(grad), ctx.heads)), None
 
 
 def _array(x: Tensor) -> np.ndarray[Any, np.dtype[np.float32]]:

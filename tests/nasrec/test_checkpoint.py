@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from nasrec.checkpoint import SaveClock, load_checkpoint, load_weights, restore, save_checkpoint, save_weights
+from nasrec.checkpoint import SaveClock, load_checkpoint, restore, save_checkpoint, save_weights
 from nasrec.errors import InputError
 from nasrec.model.linear import QuantLinear
 

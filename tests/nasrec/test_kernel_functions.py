@@ -4,36 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from every_machine import on_every_machine, same_bits
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nasrec import kernels
-from nasrec._kernels import best_isa
 
-NAMES = ["portable", "avx2", "avx512"]
-ISAS = NAMES[: 1 + NAMES.index(best_isa())]
 EPS = float(np.finfo(np.float32).eps)
-
-
-def on_every_machine(function) -> list[np.ndarray]:
-    """The result of `function` for every instruction set and 1, 2 and 4 threads."""
-    results = []
-    try:
-        for name in ISAS:
-            kernels.set_isa(name)
-            for threads in (1, 2, 4):
-                kernels.set_threads(threads)
-                results.append(function())
-    finally:
-        kernels.set_isa(best_isa())
-        kernels.set_threads(0)
-    return results
-
-
-def same_bits(results: list[np.ndarray]) -> np.ndarray:
-    for other in results[1:]:
-        assert other.tobytes() == results[0].tobytes()
-    return results[0]
 
 
 @st.composite
@@ -213,6 +190,7 @@ def test_strided_and_read_only_inputs() -> None:
     strided.flags.writeable = False
     for name in ("dot_interaction", "fm_interaction"):
         np.testing.assert_array_equal(getattr(kernels, name)(strided), getattr(kernels, name)(x))
+    np.testing.assert_array_equal(kernels.attention(strided[..., :6], 1), kernels.attention(x[..., :6].copy(), 1))
     table, ids = rng.standard_normal((9, 4)).astype(np.float32), rng.integers(0, 9, (7, 1))
     expected = kernels.embedding_bag([table], ids)
     other = np.asfortranarray(table)
@@ -230,6 +208,19 @@ def test_strided_and_read_only_inputs() -> None:
             lambda: kernels.fm_interaction_backward(np.ones((2, 3, 4), np.float32), np.ones((2, 3), np.float32)),
             ValueError,
             r"grad: shape \(2, 3\), expected \(2, 4\)",
+        ),
+        (lambda: kernels.attention(np.ones((2, 3, 6)), 1), TypeError, "qkv: dtype float64, expected float32"),
+        (lambda: kernels.attention(np.ones((2, 3, 6), np.float32), 0), ValueError, "heads: 0, expected 1 or more"),
+        (
+            lambda: kernels.attention(np.ones((2, 3, 18), np.float32), 4),
+            ValueError,
+            r"qkv: shape \(2, 3, 18\), expected a last dimension of 3 \* 4 heads",
+        ),
+        (lambda: kernels.attention(np.ones((2, 3, 0), np.float32), 1), ValueError, r"qkv: shape \(2, 3, 0\)"),
+        (
+            lambda: kernels.attention_backward(np.ones((2, 3, 6), np.float32), np.ones((2, 3, 6), np.float32), 1),
+            ValueError,
+            r"grad: shape \(2, 3, 6\), expected \(2, 3, 2\)",
         ),
         (
             lambda: kernels.embedding_bag([np.ones((2, 3), np.float32)], np.zeros((2, 1), np.int32)),

@@ -59,7 +59,7 @@ def test_bad_chip_files_are_refused(text: str, message: str, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(("setting", "message"), [
-    ("crossbar.row=3", "--set crossbar.row=3: allowed: key=value with a key of tiles, crossbar.rows"),
+    ("crossbar.row=3", "--set crossbar.row=3: allowed: key=value with a key of tiles, mapping.copies, crossbar.rows"),
     ("crossbar.rows", "--set crossbar.rows: allowed: key=value"),
     ("crossbar.rows=0", "chip isaac: key 'crossbar.rows' is 0"),
     ("crossbar.rows=many", "chip isaac: key 'crossbar.rows' is 'many'"),

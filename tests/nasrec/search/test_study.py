@@ -122,7 +122,7 @@ def test_optuna_opens_the_journal(tmp_path, space, toy_score) -> None:
 def test_a_damaged_journal_is_named(tmp_path) -> None:
     broken = tmp_path / "broken.journal"
     broken.write_text('{"op_code": 0, \nnot json at all\n')
-    with pytest.raises(InputError, match=r"broken\.journal: not an Optuna journal"):
+    with pytest.raises(InputError, match=r"broken\.journal, line 1: not an Optuna journal"):
         open_study(broken)
 
 

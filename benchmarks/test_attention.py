@@ -1,0 +1,49 @@
+"""Self-attention with heads of two numbers, as in the operator Attention, beside torch's own fused one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import scaled_dot_product_attention
+
+from nasrec import kernels
+
+BATCH, HEADS, WIDTH = 512, 8, 16
+
+
+def torch_attention(qkv: torch.Tensor) -> torch.Tensor:
+    """Heads as views of qkv, which torch's own kernel for the CPU takes as they are."""
+    q, k, v = qkv.view(*qkv.shape[:2], 3, HEADS, -1).permute(2, 0, 3, 1, 4)
+    return scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+
+
+def some_qkv(rows: int) -> np.ndarray:
+    return np.random.default_rng(0).standard_normal((BATCH, rows, 3 * WIDTH), dtype=np.float32)
+
+
+@pytest.mark.parametrize("rows", [16, 24, 32, 48])
+@pytest.mark.benchmark(group="attention forward")
+def test_forward(beside, rows: int) -> None:
+    qkv = some_qkv(rows)
+    tensor = torch.from_numpy(qkv)
+    np.testing.assert_allclose(kernels.attention(qkv, HEADS), torch_attention(tensor).numpy(), rtol=0, atol=1e-5)
+    beside(lambda: kernels.attention(qkv, HEADS), {"torch": lambda: torch_attention(tensor)})
+
+
+@pytest.mark.parametrize("rows", [16, 24, 32, 48])
+@pytest.mark.benchmark(group="attention forward and backward")
+def test_forward_and_backward(beside, rows: int) -> None:
+    qkv = some_qkv(rows)
+    grad = np.random.default_rng(1).standard_normal((BATCH, rows, WIDTH), dtype=np.float32)
+    tensor, factor = torch.from_numpy(qkv).requires_grad_(), torch.from_numpy(grad)
+
+    def ours() -> np.ndarray:
+        kernels.attention(qkv, HEADS)
+        return kernels.attention_backward(qkv, grad, HEADS)
+
+    def theirs() -> torch.Tensor:
+        return torch.autograd.grad(torch_attention(tensor), tensor, factor)[0]
+
+    np.testing.assert_allclose(ours(), theirs().numpy(), rtol=0, atol=1e-4)
+    beside(ours, {"torch": theirs})
