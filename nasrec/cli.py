@@ -55,6 +55,8 @@ def codesign(
         report = run_job(run)
     except KeyboardInterrupt:
         _fail(f"stopped; go on with: nasrec codesign --resume {run.folder}", 130)
+    except WorkerLost as error:
+        _fail(f"{error}; go on with: nasrec codesign --resume {run.folder}", 3)
     except (InputError, OSError):
         if resume is None:
             run.discard_if_untouched()
@@ -129,7 +131,7 @@ def main() -> None:
         app(standalone_mode=True)
     except InputError as error:
         _fail(str(error), 2)
-    except (TrainingDiverged, WorkerLost) as error:
+    except TrainingDiverged as error:
         _fail(str(error), 3)
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""

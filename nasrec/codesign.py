@@ -18,7 +18,6 @@ from nasrec.files import remove_leftovers, write_json
 from nasrec.model.baselines import BASELINES
 from nasrec.model.supernet import Supernet
 from nasrec.progress import stage
-from nasrec.report import write_report
 from nasrec.retrain import train_baseline, train_winner
 from nasrec.run import Run
 from nasrec.score import CandidateScorer
@@ -65,6 +64,8 @@ def codesign(run: Run) -> Path:
             for place, (name, candidate) in enumerate(chosen)
         }
     )
+    from nasrec.report import write_report  # here: worker processes need no drawing, which takes long to load
+
     summary = summarise(run, data, baselines, searches, list(winners.values()))
     write_json(run.folder / "summary.json", summary)
     return write_report(summary, run.folder)

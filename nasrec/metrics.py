@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import rankdata
 
 from nasrec.errors import InputError
 
@@ -47,5 +46,7 @@ def auc(scores: ArrayLike, labels: ArrayLike) -> float | None:
     negatives = positive.size - positives
     if positives == 0 or negatives == 0:
         return None
-    rank_sum = float(rankdata(ranked)[positive].sum())
+    _, rank, ties = np.unique(ranked, return_inverse=True, return_counts=True)
+    mid_ranks = np.cumsum(ties) - (ties - 1) / 2
+    rank_sum = float(mid_ranks[rank][positive].sum())
     return (rank_sum - positives * (positives + 1) / 2) / (positives * negatives)

@@ -75,6 +75,14 @@ def test_an_integer_that_is_none(tmp_path: Path, raw_log: Path) -> None:
     assert line.startswith("nasrec: train.txt, line 120, field 'I3': value 'twelve', expected a number")
 
 
+def test_a_number_beyond_what_a_model_reads(tmp_path: Path) -> None:
+    TABLE.with_columns(pl.lit(1e300).alias("price")).write_csv(tmp_path / "log.csv")
+    schema = SCHEMA.format(file="log.csv").replace('price = "dense"', 'price = { kind = "dense", transform = "none" }')
+    (tmp_path / "schema.toml").write_text(schema)
+    line = prepare_refused(tmp_path, "table", "schema.toml")
+    assert line == "nasrec: log.csv, line 2, field 'price': value '1e+300', expected a number of at most 3.4e+38"
+
+
 def test_a_run_whose_rows_cannot_be_used_leaves_no_folder(tmp_path: Path, raw_log: Path) -> None:
     (tmp_path / "train.txt").write_text(raw_log.read_text().replace("\t", "\tx", 1))
     done = call("nasrec", "codesign", "--data", "criteo:train.txt", "--out", "run", cwd=tmp_path)
@@ -217,7 +225,7 @@ def test_a_damaged_file_of_a_run(
     ("file", "damage", "message"),
     [
         ("weights.safetensors", Path.unlink, "weights.safetensors: "),
-        ("weights.safetensors", cut, "weights.safetensors: not readable as safetensors"),
+        ("weights.safetensors", cut, "weights.safetensors: damaged"),
         ("arch.json", cut, "arch.json, line "),
         ("chip.toml", Path.unlink, "chip.toml: no such file"),
     ],
@@ -270,7 +278,7 @@ def test_a_disk_that_fills_up_leaves_a_run_that_resumes(tmp_path: Path, finished
 
 def test_a_workload_larger_than_its_chip(tmp_path: Path) -> None:
     write_workload(tmp_path / "workload.json", Workload("large", (MatVec("fc", 128 * 50, 16 * 10),)))
-    # 50 row blocks, 10 column blocks of eight 2-bit cells a weight; an ISAAC tile has 12 x 8 crossbars
+    # 50 blocks of 128 rows, 5 of 128 columns at four 2-bit cells a weight; an ISAAC tile has 12 x 8 crossbars
     line = refused(call("pimsim", "evaluate", "workload.json", "--set", "tiles=1", cwd=tmp_path))
-    assert "needs 500 crossbars" in line
-    assert "404 too many" in line
+    assert "needs 250 crossbars, the chip has 96" in line
+    assert "154 too many" in line

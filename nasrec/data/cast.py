@@ -9,6 +9,8 @@ import polars as pl
 from nasrec.data.schema import Column, Schema
 from nasrec.errors import InputError
 
+LARGEST = 3.4e38  # what float32, the type that models read, still holds
+
 
 def cast_columns(frame: pl.DataFrame, schema: Schema, place: str, first: int) -> pl.DataFrame:
     """The used columns of `schema`: label UInt8, dense Float64, category String, bag List(String); null = missing.
@@ -39,6 +41,10 @@ def _number(series: pl.Series, column: Column, place: str, first: int) -> pl.Ser
     bad = (numbers.is_null() & series.is_not_null()) | ~numbers.is_finite().fill_null(True)
     if bad.any():
         _refuse(series, bad, column, place, first, "a number, or nothing where it is missing")
+    if column.kind == "dense" and column.transform == "none":
+        beyond = (numbers.abs() > LARGEST).fill_null(False)
+        if beyond.any():
+            _refuse(series, beyond, column, place, first, f"a number of at most {LARGEST:.3g}")
     return numbers
 
 
