@@ -18,16 +18,17 @@ from nasrec.files import remove_leftovers, write_json
 from nasrec.model.baselines import BASELINES
 from nasrec.model.supernet import Supernet
 from nasrec.progress import stage
-from nasrec.retrain import train_baseline, train_winner
+from nasrec.retrain import baseline_weights, crown, train_baseline, train_finalist
 from nasrec.run import Run
 from nasrec.score import CandidateScorer
 from nasrec.search.objectives import OBJECTIVES, Budget
 from nasrec.search.study import abandon_unfinished, open_study, repair_journal, run_study, trials_of
 from nasrec.summary import reference_point, summarise
 from nasrec.train import train_supernet
-from nasrec.winners import pick_winners
+from nasrec.winners import pick_finalists, pick_winners
 
 JOINT = "joint"
+WARM_START = "dlrm"  # the baseline whose embedding tables the supernet starts with
 
 
 def codesign(run: Run) -> Path:
@@ -39,13 +40,11 @@ def codesign(run: Run) -> Path:
     remove_leftovers(run.folder)
     data = prepared_data(run)
     section = run.options.search
-    prepared = run.stages(
-        {
-            **{f"baseline-{name}": partial(_train_baseline, run, name) for name in BASELINES},
-            "supernet": partial(_train_supernet, run),
-        }
-    )
-    baselines = {name: prepared[f"baseline-{name}"] for name in BASELINES}
+    first = f"baseline-{WARM_START}"  # the supernet may start from it
+    trained = {first: run.stage(first, partial(_train_baseline, run, WARM_START))}
+    rest = {f"baseline-{name}": partial(_train_baseline, run, name) for name in BASELINES if name != WARM_START}
+    trained |= run.stages({"supernet": partial(_train_supernet, run), **rest})
+    baselines = {name: trained[f"baseline-{name}"] for name in BASELINES}
     strategies = (JOINT, *section.compare)
     searched = run.stages(
         {
@@ -57,11 +56,17 @@ def codesign(run: Run) -> Path:
     searches = {
         strategy: {seed: searched[f"search-{strategy}-{seed}"] for seed in section.seeds} for strategy in strategies
     }
-    chosen = pick_winners(searches[JOINT][section.seeds[0]], reference_point(baselines))
+    reference = reference_point(baselines)
+    finalists = pick_finalists(searches[JOINT][section.seeds[0]], reference, run.options.winners.finalists)
+    retrained = list(
+        run.stages(
+            {f"finalist-{place}": partial(_train_finalist, run, place, one) for place, one in enumerate(finalists)}
+        ).values()
+    )
     winners = run.stages(
         {
-            f"winner-{place}": partial(_train_winner, run, place, name, candidate)
-            for place, (name, candidate) in enumerate(chosen)
+            f"winner-{place}": partial(_crown, run, place, name, number, retrained[number])
+            for place, (name, number) in enumerate(pick_winners(retrained, reference))
         }
     )
     from nasrec.report import write_report  # here: worker processes need no drawing, which takes long to load
@@ -105,8 +110,17 @@ def _train_baseline(run: Run, name: str) -> dict[str, Any]:
     return train_baseline(name, run.folder, prepared_data(run), run.options)
 
 
-def _train_winner(run: Run, place: int, name: str, candidate: Candidate) -> dict[str, Any]:
-    return train_winner(name, candidate, winner_folder(run, place), prepared_data(run), run.options)
+def _finalist_folder(run: Run, number: int) -> Path:
+    return run.folder / "finalists" / f"finalist-{number}"
+
+
+def _train_finalist(run: Run, number: int, candidate: Candidate) -> dict[str, Any]:
+    return train_finalist(candidate, _finalist_folder(run, number), prepared_data(run), run.options)
+
+
+def _crown(run: Run, place: int, name: str, number: int, finalist: dict[str, Any]) -> dict[str, Any]:
+    source = _finalist_folder(run, number)
+    return crown(name, finalist, source, winner_folder(run, place), prepared_data(run), run.options)
 
 
 def _supernet(run: Run, data: Prepared) -> Supernet:
@@ -121,12 +135,22 @@ def _supernet_checkpoint(run: Run) -> Path:
 def _train_supernet(run: Run) -> dict[str, Any]:
     data = prepared_data(run)
     section = run.options.supernet.train_options(run.options.seed)
+    supernet = _supernet(run, data)
+    if run.options.supernet.warm_start:
+        _warm_start(supernet, baseline_weights(run.folder, WARM_START))
     with stage("supernet: training", unit="rows") as progress:
         log = train_supernet(
-            _supernet(run, data), data.split("train"), section, checkpoint=_supernet_checkpoint(run), progress=progress
+            supernet, data.split("train"), section, checkpoint=_supernet_checkpoint(run), progress=progress
         )
         progress.note(f"log loss {log.losses[-1][1]:.4f}")
     return log.to_json()
+
+
+def _warm_start(supernet: Supernet, weights: Path) -> None:
+    """Copy trained embedding tables into `supernet`: a short training of shared weights learns interactions late."""
+    tables = {name: table for name, table in supernet.state_dict().items() if name.startswith("embeddings.tables.")}
+    saved = load_checkpoint(weights).tensors
+    restore(tables, {name: saved[name] for name in tables if name in saved}, str(weights))
 
 
 def _trained_supernet(run: Run, data: Prepared) -> Supernet:

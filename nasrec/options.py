@@ -39,8 +39,8 @@ class SpaceOptions(_Section):
     """The architectures: a NASRec space, cut to the blocks and widths that two cores search in minutes."""
 
     name: Literal["small", "full", "autoctr", "xlarge"] = "full"
-    blocks: Annotated[int, Field(ge=1, le=7)] = 4
-    dense_widths: tuple[Count, ...] = (16, 32, 64, 128, 256)
+    blocks: Annotated[int, Field(ge=1, le=7)] = 3
+    dense_widths: tuple[Count, ...] = (32, 64, 128)
     sparse_widths: tuple[Count, ...] = (16, 32)
     weight_bits: tuple[Bits, ...] = (4, 8)
     input_bits: tuple[Bits, ...] = (4, 8)
@@ -72,24 +72,25 @@ class ChipOptions(_Section):
     copies: tuple[Count, ...] = ChipSpace.copies
 
 
-class TrainSection(_Section):
-    """A training: see `nasrec.train_options.TrainOptions`."""
+class SupernetOptions(_Section):
+    """The supernet's training: many small steps, because each trains only one architecture of the space."""
 
-    epochs: Count = 1
-    batch_size: Count = 512
-    learning_rate: Annotated[float, Field(gt=0)] = 0.12
+    epochs: Count = 4
+    batch_size: Count = 128
+    learning_rate: Annotated[float, Field(gt=0)] = 0.25
+    warm_start: bool = True  # begin with the embedding tables of the DLRM baseline
 
     def train_options(self, seed: int) -> TrainOptions:
         """The trainer's options with this section's values."""
         return TrainOptions(epochs=self.epochs, batch_size=self.batch_size, learning_rate=self.learning_rate, seed=seed)
 
 
-class BaselineOptions(_Section):
-    """How baselines are trained: with each learning rate in turn; the one best on validation is kept."""
+class TrainSection(_Section):
+    """A training from scratch, with each learning rate in turn; the one best on validation is kept."""
 
     epochs: Count = 2
     batch_size: Count = 512
-    learning_rates: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)] = (0.12, 0.5)
+    learning_rates: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)] = (0.04, 0.12)
 
     def train_options(self, seed: int) -> tuple[TrainOptions, ...]:
         """The trainer's options, one for each learning rate."""
@@ -99,11 +100,17 @@ class BaselineOptions(_Section):
         )
 
 
+class WinnerOptions(TrainSection):
+    """Retraining: how many finalists of the joint search, and how; the winners are chosen among them."""
+
+    finalists: Annotated[int, Field(ge=3)] = 6
+
+
 class ScoreOptions(_Section):
     """What one candidate costs to score: rows on which its last layer is fine-tuned, rows on which it is judged."""
 
-    fine_tune_rows: Count = 8192
-    fine_tune_steps: Annotated[int, Field(ge=0)] = 100
+    fine_tune_rows: Count = 16384
+    fine_tune_steps: Annotated[int, Field(ge=0)] = 300
     fine_tune_batch: Count = 512
     fine_tune_learning_rate: Annotated[float, Field(gt=0)] = 0.04
     calibration_rows: Count = 1024
@@ -138,10 +145,10 @@ class CodesignOptions(_Section):
     data: DataOptions = DataOptions()
     space: SpaceOptions = SpaceOptions()
     chip: ChipOptions = ChipOptions()
-    supernet: TrainSection = TrainSection()
+    supernet: SupernetOptions = SupernetOptions()
     search: SearchOptions = SearchOptions()
-    winners: TrainSection = TrainSection(epochs=2)
-    baselines: BaselineOptions = BaselineOptions()
+    winners: WinnerOptions = WinnerOptions()
+    baselines: TrainSection = TrainSection()
 
     def candidate_space(self) -> CandidateSpace:
         """The joint space of architectures and chips."""

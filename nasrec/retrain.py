@@ -1,19 +1,21 @@
-"""Train winners and baselines from scratch and score them on test, in float and as a chip computes them."""
+"""Train finalists and baselines from scratch and score them on test, in float and as a chip computes them."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from nasrec.arch import FLOAT, Candidate, ChipChoice, Precision
+from nasrec.checkpoint import save_weights
 from nasrec.data.dataset import Dataset
 from nasrec.data.features import Features
 from nasrec.data.prepared import Prepared
+from nasrec.files import atomic_path
 from nasrec.hardware import arithmetic_of, baseline_workload, breakdown_of, measure, measure_workload
 from nasrec.model.baselines import BASELINES, Baseline
 from nasrec.model.optimizer import load_weights, weights_of
@@ -21,31 +23,61 @@ from nasrec.model.subnet import Subnet
 from nasrec.options import CodesignOptions
 from nasrec.progress import stage
 from nasrec.score import calibrate, judge, store_tables
+from nasrec.search.objectives import Budget
 from nasrec.train import TrainOptions, train_subnet
-from nasrec.winners import write_winner
+from nasrec.winners import WINNER_FILES, read_winner, write_winner
+
+Model = TypeVar("Model", Subnet, Baseline)
 
 BASELINE_PRECISION = Precision(8, 8)  # what baselines are rounded to on a chip
 BASELINE_CHIP = ChipChoice()  # ISAAC's choices
 
 
-def train_winner(
-    name: str, candidate: Candidate, folder: Path, data: Prepared, options: CodesignOptions
-) -> dict[str, Any]:
-    """Train `candidate` from scratch, write its files into `folder`, score it on test: its part of the summary."""
-    model = Subnet(candidate.arch, data.features, generator=torch.Generator().manual_seed(options.seed))
-    checkpoint = folder / "training.safetensors"
-    log = _train(f"winner {name}", model, data, options.winners.train_options(options.seed), checkpoint)
+def train_finalist(candidate: Candidate, folder: Path, data: Prepared, options: CodesignOptions) -> dict[str, Any]:
+    """Train `candidate` from scratch, write its files into `folder`, score it on validation: a trial as retrained.
+
+    `values` are the objectives with log loss as its chip computes it on all validation rows.
+    """
+
+    def build() -> Subnet:
+        return Subnet(candidate.arch, data.features, generator=torch.Generator().manual_seed(options.seed))
+
+    trainings = options.winners.train_options(options.seed)
+    model, log, rate = _best_training(folder.name, build, trainings, folder / "training", data)
     write_winner(folder, candidate, data.features, model)
-    calibration = data.split("train").head(options.search.score.calibration_rows)
-    result = {
-        "name": name,
+    score = options.search.score
+    calibration = data.split("train").head(score.calibration_rows)
+    validation = data.split("validation")
+    quality = score_winner(candidate, data.features, weights_of(model), calibration, validation)
+    hardware = breakdown_of(measure(candidate, data.features))
+    shutil.rmtree(folder / "training", ignore_errors=True)
+    return {
         "candidate": candidate.to_json(),
+        "learning_rate": rate,
         "validation_log_loss": log,
-        "test": score_winner(candidate, data.features, weights_of(model), calibration, data.split("test")),
-        "hardware": breakdown_of(measure(candidate, data.features)),
+        "values": [quality["log_loss_crossbar"], hardware["energy_j"], hardware["latency_s"], hardware["area_m2"]],
+        "feasible": all(excess <= 0 for excess in Budget(**options.search.budget.model_dump()).excess_of(hardware)),
+        "hardware": hardware,
     }
-    checkpoint.unlink(missing_ok=True)
-    return result
+
+
+def crown(
+    name: str, finalist: dict[str, Any], source: Path, folder: Path, data: Prepared, options: CodesignOptions
+) -> dict[str, Any]:
+    """Copy a finalist's files from `source` to `folder` and score it on test: a winner's part of the summary."""
+    for file in WINNER_FILES:
+        with atomic_path(folder / file) as temporary:
+            shutil.copyfile(source / file, temporary)
+    candidate, features, weights = read_winner(folder)
+    calibration = data.split("train").head(options.search.score.calibration_rows)
+    return {
+        "name": name,
+        "candidate": finalist["candidate"],
+        "learning_rate": finalist["learning_rate"],
+        "validation_log_loss": finalist["validation_log_loss"],
+        "test": score_winner(candidate, features, weights, calibration, data.split("test")),
+        "hardware": finalist["hardware"],
+    }
 
 
 def train_baseline(name: str, folder: Path, data: Prepared, options: CodesignOptions) -> dict[str, Any]:
@@ -55,16 +87,8 @@ def train_baseline(name: str, folder: Path, data: Prepared, options: CodesignOpt
         generator = torch.Generator().manual_seed(options.seed)
         return BASELINES[name](data.features, precision=precision, generator=generator)
 
-    best: tuple[float, Baseline, list[float], float] | None = None
-    for train_options in options.baselines.train_options(options.seed):
-        rate = train_options.learning_rate
-        model = build(FLOAT)
-        checkpoint = folder / "baselines" / name / f"{rate}.safetensors"
-        log = _train(f"baseline {name}, learning rate {rate}", model, data, train_options, checkpoint)
-        if best is None or min(log) < best[0]:
-            best = (min(log), model, log, rate)
-    assert best is not None  # options hold one learning rate at least
-    _, model, log, rate = best
+    trainings = options.baselines.train_options(options.seed)
+    model, log, rate = _best_training(name, lambda: build(FLOAT), trainings, folder / "baselines" / name, data)
     score = options.search.score
     calibration = data.split("train").head(score.calibration_rows)
     validation_loss, _ = judge(model, data.split("validation").head(score.rows), None)
@@ -86,8 +110,14 @@ def train_baseline(name: str, folder: Path, data: Prepared, options: CodesignOpt
         ),
         "hardware": breakdown_of(measure_workload(workload, BASELINE_CHIP)),
     }
+    save_weights(baseline_weights(folder, name), model)
     shutil.rmtree(folder / "baselines" / name, ignore_errors=True)
     return result
+
+
+def baseline_weights(folder: Path, name: str) -> Path:
+    """Where a run keeps the weights of a trained baseline."""
+    return folder / "baselines" / f"{name}.safetensors"
 
 
 def score_winner(
@@ -102,16 +132,22 @@ def score_winner(
     return _score_twice(build, None, candidate.chip, weights, calibration, rows)
 
 
-def _train(
-    title: str, model: Subnet | Baseline, data: Prepared, options: TrainOptions, checkpoint: Path
-) -> list[float]:
-    """Train `model` and return the validation log loss after each epoch."""
-    with stage(f"{title}: training", unit="rows") as progress:
-        log = train_subnet(
-            model, data.split("train"), data.split("validation"), options, checkpoint=checkpoint, progress=progress
-        )
-        progress.note(f"validation log loss {min(score.log_loss for score in log.scores):.4f}")
-    return [score.log_loss for score in log.scores]
+def _best_training(
+    title: str, build: Callable[[], Model], trainings: Sequence[TrainOptions], checkpoints: Path, data: Prepared
+) -> tuple[Model, list[float], float]:
+    """Train a fresh model with each of `trainings`; the one best on validation, its log loss by epoch, its rate."""
+    tried: list[tuple[float, int, Model, list[float], float]] = []
+    for options in trainings:
+        model, rate = build(), options.learning_rate
+        checkpoint = checkpoints / f"{rate}.safetensors"
+        train, validation = data.split("train"), data.split("validation")
+        with stage(f"{title}, learning rate {rate}: training", unit="rows") as progress:
+            log = train_subnet(model, train, validation, options, checkpoint=checkpoint, progress=progress)
+            losses = [score.log_loss for score in log.scores]
+            progress.note(f"validation log loss {min(losses):.4f}")
+        tried.append((min(losses), len(tried), model, losses, rate))
+    _, _, best, losses, rate = min(tried, key=lambda found: found[:2])
+    return best, losses, rate
 
 
 def _score_twice(

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from nasrec.arch import Arch, Candidate
+from nasrec.arch import FLOAT, Arch, Candidate
 from nasrec.checkpoint import load_checkpoint, save_weights
 from nasrec.data.features import Features
 from nasrec.files import read_json, write_json, write_text
@@ -18,17 +18,38 @@ from nasrec.search.objectives import front, knee
 
 ARCH_FORMAT = "nasrec.arch"
 WINNERS = 3
+WINNER_FILES = ("arch.json", "chip.toml", "workload.json", "weights.safetensors")
 
 
-def pick_winners(trials: Sequence[dict[str, Any]], reference: Sequence[float]) -> list[tuple[str, Candidate]]:
-    """The knee and the two ends (least log loss, least energy) of the feasible front: three different candidates.
+def pick_finalists(trials: Sequence[dict[str, Any]], reference: Sequence[float], count: int) -> list[Candidate]:
+    """The `count` candidates of a search to retrain: knee and least energy of its front, then the least log losses.
 
-    Only trials better than `reference` in every objective count, if there are three of them: the cheapest chip of all
-    computes nothing useful. A place that is taken already goes to the next best by log loss or energy.
+    Retraining ranks better than inherited weights do, so each network (bits aside) comes in by log loss only once
+    before any comes twice.
     """
-    feasible = [trial for trial in trials if trial["feasible"]] or list(trials)
-    useful = [trial for trial in feasible if all(v < r for v, r in zip(trial["values"], reference, strict=True))]
-    pool = useful if len(useful) >= WINNERS else feasible
+    pool = _useful(trials, reference)
+    values = [trial["values"] for trial in pool]
+    members = front(values)
+    by_loss = sorted(range(len(pool)), key=lambda index: values[index][0])
+    by_energy = sorted(members, key=lambda index: values[index][1])
+    middle = members[knee([values[index] for index in members])]
+    networks: set[Arch] = set()
+    fresh: list[int] = []
+    again: list[int] = []
+    for index in by_loss:
+        network = Candidate.from_json(pool[index]["candidate"]).arch.with_precision(FLOAT)
+        (again if network in networks else fresh).append(index)
+        networks.add(network)
+    chosen = list(dict.fromkeys([by_loss[0], by_energy[0], middle, *fresh, *again]))[:count]
+    return [Candidate.from_json(pool[index]["candidate"]) for index in chosen]
+
+
+def pick_winners(trials: Sequence[dict[str, Any]], reference: Sequence[float]) -> list[tuple[str, int]]:
+    """The knee and the two ends (least log loss, least energy) of the front: names and indices of different trials.
+
+    A place that is taken already goes to the next best by log loss or energy.
+    """
+    pool = _useful(trials, reference)
     values = [trial["values"] for trial in pool]
     members = front(values)
     rest = [index for index in range(len(pool)) if index not in members]
@@ -45,11 +66,15 @@ def pick_winners(trials: Sequence[dict[str, Any]], reference: Sequence[float]) -
         free = [index for index in order if index not in chosen.values()]
         if free:
             chosen[name] = free[0]
-    return [
-        (name, Candidate.from_json(pool[chosen[name]]["candidate"]))
-        for name in ("knee", "log_loss", "energy")
-        if name in chosen
-    ]
+    return [(name, trials.index(pool[chosen[name]])) for name in ("knee", "log_loss", "energy") if name in chosen]
+
+
+def _useful(trials: Sequence[dict[str, Any]], reference: Sequence[float]) -> list[dict[str, Any]]:
+    """The feasible trials better than `reference` in every objective, if there are enough of them for all places: the
+    cheapest chip of all computes nothing useful. Else the feasible ones, else all."""
+    feasible = [trial for trial in trials if trial["feasible"]] or list(trials)
+    useful = [trial for trial in feasible if all(v < r for v, r in zip(trial["values"], reference, strict=True))]
+    return useful if len(useful) >= WINNERS else feasible
 
 
 def write_winner(folder: Path, candidate: Candidate, features: Features, model: Subnet) -> None:

@@ -17,6 +17,7 @@ blocks = 1
 dense_widths = [8, 16]
 sparse_widths = [8]
 [supernet]
+epochs = 1
 batch_size = 128
 [search]
 evaluations = 8
@@ -28,8 +29,10 @@ fine_tune_steps = 5
 calibration_rows = 128
 rows = 256
 [winners]
+finalists = 3
 epochs = 1
 batch_size = 128
+learning_rates = [0.12]
 [baselines]
 epochs = 1
 batch_size = 128
