@@ -16,6 +16,7 @@ from nasrec.train_options import TrainOptions
 
 Bits = Literal[2, 3, 4, 5, 6, 7, 8, 32]
 Count = Annotated[int, Field(ge=1)]
+Rate = Annotated[float, Field(gt=0, le=1000)]
 
 
 class _Section(BaseModel):
@@ -77,7 +78,7 @@ class SupernetOptions(_Section):
 
     epochs: Count = 4
     batch_size: Count = 128
-    learning_rate: Annotated[float, Field(gt=0)] = 0.25
+    learning_rate: Rate = 0.25
     warm_start: bool = True  # begin with the embedding tables of the DLRM baseline
 
     def train_options(self, seed: int) -> TrainOptions:
@@ -90,7 +91,7 @@ class TrainSection(_Section):
 
     epochs: Count = 2
     batch_size: Count = 512
-    learning_rates: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)] = (0.04, 0.12)
+    learning_rates: Annotated[tuple[Rate, ...], Field(min_length=1)] = (0.04, 0.12)
 
     def train_options(self, seed: int) -> tuple[TrainOptions, ...]:
         """The trainer's options, one for each learning rate."""
@@ -112,7 +113,7 @@ class ScoreOptions(_Section):
     fine_tune_rows: Count = 16384
     fine_tune_steps: Annotated[int, Field(ge=0)] = 300
     fine_tune_batch: Count = 512
-    fine_tune_learning_rate: Annotated[float, Field(gt=0)] = 0.04
+    fine_tune_learning_rate: Rate = 0.04
     calibration_rows: Count = 1024
     rows: Count = 4096
 

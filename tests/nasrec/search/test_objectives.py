@@ -7,7 +7,7 @@ import pytest
 from nasrec.hardware import HardwareCost
 from nasrec.score import Score
 from nasrec.search.objectives import Budget, front, hypervolume, hypervolume_curve, knee, targeted_score
-from nasrec.winners import pick_winners
+from nasrec.winners import pick_finalists, pick_winners
 
 REFERENCE = (0.5, 1e-3, 1e-3, 1e-3)
 
@@ -68,11 +68,29 @@ def test_winners_are_three_different_useful_candidates(candidates) -> None:
         trial(3, (0.90, 1e-9, 1e-9, 1e-9), candidates[3]),  # cheapest of all, and useless
         trial(4, (0.10, 1e-9, 1e-9, 1e-9), candidates[4], feasible=False),
     ]
-    picked = {name: candidate.to_json() for name, candidate in pick_winners(rows, REFERENCE)}
-    assert picked == {"log_loss": candidates[0], "knee": candidates[1], "energy": candidates[2]}
+    assert dict(pick_winners(rows, REFERENCE)) == {"log_loss": 0, "knee": 1, "energy": 2}
 
 
 def test_winners_exist_even_when_one_candidate_rules(candidates) -> None:
     rows = [trial(i, (0.3 + i / 100, 1e-6, 1e-6, 1e-6), candidates[i]) for i in range(4)]
-    assert [name for name, _ in pick_winners(rows, REFERENCE)] == ["knee", "log_loss", "energy"]
-    assert len({str(candidate) for _, candidate in pick_winners(rows, REFERENCE)}) == 3
+    assert pick_winners(rows, REFERENCE) == [("knee", 2), ("log_loss", 0), ("energy", 1)]
+
+
+def test_winners_fall_back_to_feasible_trials_where_fewer_than_three_are_useful(candidates) -> None:
+    rows = [trial(i, (0.49 + i / 100, 1e-6, 1e-6, 1e-6), candidates[i]) for i in range(4)]
+    assert len(pick_winners(rows, REFERENCE)) == 3
+
+
+def test_finalists_hold_both_ends_the_knee_and_every_network_before_any_twice(candidates) -> None:
+    same_network = {**candidates[0], "chip": candidates[1]["chip"]}
+    rows = [
+        trial(0, (0.30, 9e-4, 9e-4, 9e-4), candidates[0]),
+        trial(1, (0.305, 9.5e-4, 9.5e-4, 9.5e-4), same_network),
+        trial(2, (0.31, 1e-5, 1e-5, 1e-5), candidates[1]),
+        trial(3, (0.45, 1e-6, 1e-6, 1e-6), candidates[2]),
+        trial(4, (0.46, 5e-4, 5e-4, 5e-4), candidates[3]),
+        trial(5, (0.90, 1e-9, 1e-9, 1e-9), candidates[4]),  # useless
+    ]
+    found = [candidate.to_json() for candidate in pick_finalists(rows, REFERENCE, 4)]
+    assert found == [candidates[0], candidates[2], candidates[1], candidates[3]]
+    assert len(pick_finalists(rows, REFERENCE, 6)) == 5
