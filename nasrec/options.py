@@ -16,7 +16,7 @@ from nasrec.train_options import TrainOptions
 
 Bits = Literal[2, 3, 4, 5, 6, 7, 8, 32]
 Count = Annotated[int, Field(ge=1)]
-Rate = Annotated[float, Field(gt=0, le=1000)]
+Rate = Annotated[float, Field(gt=0, le=1e30)]  # float32 holds it
 
 
 class _Section(BaseModel):
