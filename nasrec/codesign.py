@@ -63,10 +63,12 @@ def codesign(run: Run) -> Path:
             {f"finalist-{place}": partial(_train_finalist, run, place, one) for place, one in enumerate(finalists)}
         ).values()
     )
+    trials = [(number, trial) for number, finalist in enumerate(retrained) for trial in finalist["trials"]]
+    chosen = pick_winners([trial for _, trial in trials], reference)
     winners = run.stages(
         {
-            f"winner-{place}": partial(_crown, run, place, name, number, retrained[number])
-            for place, (name, number) in enumerate(pick_winners(retrained, reference))
+            f"winner-{place}": partial(_crown, run, place, name, trials[index][0], trials[index][1]["candidate"])
+            for place, (name, index) in enumerate(chosen)
         }
     )
     from nasrec.report import write_report  # here: worker processes need no drawing, which takes long to load
@@ -118,9 +120,11 @@ def _train_finalist(run: Run, number: int, candidate: Candidate) -> dict[str, An
     return train_finalist(candidate, _finalist_folder(run, number), prepared_data(run), run.options)
 
 
-def _crown(run: Run, place: int, name: str, number: int, finalist: dict[str, Any]) -> dict[str, Any]:
-    source = _finalist_folder(run, number)
-    return crown(name, finalist, source, winner_folder(run, place), prepared_data(run), run.options)
+def _crown(run: Run, place: int, name: str, number: int, genes: dict[str, Any]) -> dict[str, Any]:
+    finalist = run.stage(f"finalist-{number}", dict)
+    rows = run.options.search.score.calibration_rows
+    source, folder = _finalist_folder(run, number), winner_folder(run, place)
+    return crown(name, Candidate.from_json(genes), finalist, source, folder, prepared_data(run), rows)
 
 
 def _supernet(run: Run, data: Prepared) -> Supernet:

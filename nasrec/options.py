@@ -102,9 +102,13 @@ class TrainSection(_Section):
 
 
 class WinnerOptions(TrainSection):
-    """Retraining: how many finalists of the joint search, and how; the winners are chosen among them."""
+    """Retraining: how many finalists of the joint search, and how; the winners are chosen among them.
 
-    finalists: Annotated[int, Field(ge=3)] = 6
+    `rows` validation rows judge each finalist with each choice of ADC bits.
+    """
+
+    finalists: Annotated[int, Field(ge=3)] = 8
+    rows: Count = 16384
 
 
 class ScoreOptions(_Section):

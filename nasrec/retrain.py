@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,17 +16,16 @@ from nasrec.checkpoint import save_weights
 from nasrec.data.dataset import Dataset
 from nasrec.data.features import Features
 from nasrec.data.prepared import Prepared
-from nasrec.files import atomic_path
-from nasrec.hardware import arithmetic_of, baseline_workload, breakdown_of, measure, measure_workload
+from nasrec.hardware import arithmetic_of, baseline_workload, breakdown_of, cost_of, measure, measure_workload
 from nasrec.model.baselines import BASELINES, Baseline
 from nasrec.model.optimizer import load_weights, weights_of
 from nasrec.model.subnet import Subnet
 from nasrec.options import CodesignOptions
 from nasrec.progress import stage
-from nasrec.score import calibrate, judge, store_tables
-from nasrec.search.objectives import Budget
+from nasrec.score import Score, calibrate, judge, store_tables
+from nasrec.search.objectives import Budget, objective_values
 from nasrec.train import TrainOptions, train_subnet
-from nasrec.winners import WINNER_FILES, read_winner, write_winner
+from nasrec.winners import read_winner, write_winner
 
 Model = TypeVar("Model", Subnet, Baseline)
 
@@ -34,9 +34,10 @@ BASELINE_CHIP = ChipChoice()  # ISAAC's choices
 
 
 def train_finalist(candidate: Candidate, folder: Path, data: Prepared, options: CodesignOptions) -> dict[str, Any]:
-    """Train `candidate` from scratch, write its files into `folder`, score it on validation: a trial as retrained.
+    """Train `candidate` from scratch, write its files into `folder`, and judge it on validation rows.
 
-    `values` are the objectives with log loss as its chip computes it on all validation rows.
+    How much an ADC's error hurts depends on the weights, so the ADC's bits are chosen again: `trials` holds the
+    retrained model with each of the space's ADC bits, `values` with log loss as that chip computes it.
     """
 
     def build() -> Subnet:
@@ -45,38 +46,44 @@ def train_finalist(candidate: Candidate, folder: Path, data: Prepared, options: 
     trainings = options.winners.train_options(options.seed)
     model, log, rate = _best_training(folder.name, build, trainings, folder / "training", data)
     write_winner(folder, candidate, data.features, model)
-    score = options.search.score
-    calibration = data.split("train").head(score.calibration_rows)
-    validation = data.split("validation")
-    quality = score_winner(candidate, data.features, weights_of(model), calibration, validation)
-    hardware = breakdown_of(measure(candidate, data.features))
+    calibrate(model, data.split("train").head(options.search.score.calibration_rows))
+    store_tables(model)
+    rows = data.split("validation").head(options.winners.rows)
+    budget = Budget(**options.search.budget.model_dump())
+    trials = []
+    for bits in options.chip.adc_bits:
+        variant = replace(candidate, chip=replace(candidate.chip, adc_bits=bits))
+        loss, area = judge(model, rows, arithmetic_of(variant.chip))
+        score = Score(loss, area, cost_of(measure(variant, data.features)))
+        trials.append(
+            {
+                "candidate": variant.to_json(),
+                "values": list(objective_values(score)),
+                "feasible": all(excess <= 0 for excess in budget.excess(score)),
+            }
+        )
     shutil.rmtree(folder / "training", ignore_errors=True)
-    return {
-        "candidate": candidate.to_json(),
-        "learning_rate": rate,
-        "validation_log_loss": log,
-        "values": [quality["log_loss_crossbar"], hardware["energy_j"], hardware["latency_s"], hardware["area_m2"]],
-        "feasible": all(excess <= 0 for excess in Budget(**options.search.budget.model_dump()).excess_of(hardware)),
-        "hardware": hardware,
-    }
+    return {"learning_rate": rate, "validation_log_loss": log, "trials": trials}
 
 
 def crown(
-    name: str, finalist: dict[str, Any], source: Path, folder: Path, data: Prepared, options: CodesignOptions
+    name: str, candidate: Candidate, finalist: dict[str, Any], source: Path, folder: Path, data: Prepared, rows: int
 ) -> dict[str, Any]:
-    """Copy a finalist's files from `source` to `folder` and score it on test: a winner's part of the summary."""
-    for file in WINNER_FILES:
-        with atomic_path(folder / file) as temporary:
-            shutil.copyfile(source / file, temporary)
-    candidate, features, weights = read_winner(folder)
-    calibration = data.split("train").head(options.search.score.calibration_rows)
+    """Write the winner's files into `folder`, with the weights of the finalist in `source`, and score it on test.
+
+    `rows` training rows set input ranges and ADC steps. Returns the winner's part of the summary.
+    """
+    _, features, weights = read_winner(source)
+    model = Subnet(candidate.arch, features)
+    load_weights(model, weights)
+    write_winner(folder, candidate, features, model)
     return {
         "name": name,
-        "candidate": finalist["candidate"],
+        "candidate": candidate.to_json(),
         "learning_rate": finalist["learning_rate"],
         "validation_log_loss": finalist["validation_log_loss"],
-        "test": score_winner(candidate, features, weights, calibration, data.split("test")),
-        "hardware": finalist["hardware"],
+        "test": score_winner(candidate, features, weights, data.split("train").head(rows), data.split("test")),
+        "hardware": breakdown_of(measure(candidate, features)),
     }
 
 

@@ -18,7 +18,6 @@ from nasrec.search.objectives import front, knee
 
 ARCH_FORMAT = "nasrec.arch"
 WINNERS = 3
-WINNER_FILES = ("arch.json", "chip.toml", "workload.json", "weights.safetensors")
 
 
 def pick_finalists(trials: Sequence[dict[str, Any]], reference: Sequence[float], count: int) -> list[Candidate]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import moocore
@@ -24,11 +24,10 @@ class Budget:
 
     def excess(self, score: Score) -> tuple[float, ...]:
         """Relative excess over each limit, in field order; <= 0 means within (Optuna's convention for constraints)."""
-        return self.excess_of(score.hardware.to_json())
-
-    def excess_of(self, hardware: Mapping[str, float]) -> tuple[float, ...]:
-        """The same for the figures of a chip by name."""
-        return tuple(-1.0 if limit is None else hardware[name] / limit - 1.0 for name, limit in asdict(self).items())
+        return tuple(
+            -1.0 if limit is None else getattr(score.hardware, name) / limit - 1.0
+            for name, limit in asdict(self).items()
+        )
 
 
 def objective_values(score: Score) -> tuple[float, ...]:
