@@ -25,7 +25,9 @@ def test_a_run_leaves_its_results_and_nothing_else(finished_run: Path) -> None:
     ]
     assert {"report.html", "report.png", "summary.json"} <= {path.name for path in finished_run.iterdir()}
     assert temporary_files(finished_run) == []
-    assert not list((finished_run / "baselines").rglob("*.safetensors")), "checkpoints of finished trainings"
+    kept = sorted(path.relative_to(finished_run).as_posix() for path in (finished_run / "baselines").rglob("*.*"))
+    assert kept == [f"baselines/{name}.safetensors" for name in ("deepfm", "dlrm", "logistic_regression")]
+    assert not list((finished_run / "finalists").rglob("training")), "checkpoints of finished trainings"
 
 
 def test_the_summary_holds_three_winners_and_three_baselines(finished_run: Path) -> None:
@@ -107,7 +109,7 @@ def test_a_diverged_training_stops_with_its_step_and_keeps_its_checkpoint(tmp_pa
     done = call("nasrec", "codesign", "--data", ROWS, "--config", options, "--out", tmp_path / "run", "--workers", 2)
     assert done.returncode == 3
     last = done.stderr.splitlines()[-1]
-    assert last.startswith("nasrec: training diverged at step 1 of 13: loss is nan")
+    assert last.startswith("nasrec: training diverged at step 1 of 52: loss is nan")
     assert "Traceback" not in done.stderr
     checkpoint = load_checkpoint(tmp_path / "run" / "supernet.safetensors")
     assert checkpoint.facts["step"] == 1
