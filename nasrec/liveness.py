@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
-from nasrec.arch import Arch, BlockChoice
+from nasrec.arch import FLOAT, Arch, BlockChoice
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,33 @@ def live_blocks(arch: Arch) -> tuple[LiveBlock, ...]:
         read_dense |= dense_sources(block) if state.dense else set()
         read_sparse |= sparse_sources(block, state)
     return tuple(reversed(live))
+
+
+def canonical(arch: Arch) -> Arch:
+    """The same network with every gene that nobody reads set to its plainest value.
+
+    Two genotypes of one live network become equal; outputs, costs and weights are those of `arch`.
+    """
+    blocks = []
+    for block, live in zip(arch.blocks, live_blocks(arch), strict=True):
+        pairs = live.dense and bool({"gating", "sum"} & set(block.dense_ops))
+        concatenated = live.dense and bool({"fc", "dot"} & set(block.dense_ops))
+        dead: dict[str, Any] = {}
+        if not live.dense:
+            dead |= {"dense_ops": ("fc",), "dense_width": 1, "dense_precision": FLOAT}
+        if not live.sparse:
+            dead |= {"sparse_ops": ("efc",), "sparse_width": 1, "sparse_precision": FLOAT}
+        if not pairs:
+            dead |= {"left": 0, "right": 0}
+        if not concatenated:
+            dead["dense_inputs"] = (0,)
+        if not sparse_sources(block, live):
+            dead["sparse_inputs"] = (0,)
+        dead |= {"dsi": live.dsi, "fm": live.fm}
+        dead |= {} if live.dsi else {"dsi_precision": FLOAT}
+        dead |= {} if live.fm else {"fm_precision": FLOAT}
+        blocks.append(replace(block, **dead))
+    return Arch(tuple(blocks), arch.head)
 
 
 def dense_sources(block: BlockChoice) -> set[int]:

@@ -107,7 +107,7 @@ class WinnerOptions(TrainSection):
     `rows` validation rows judge each finalist with each choice of ADC bits.
     """
 
-    finalists: Annotated[int, Field(ge=3)] = 8
+    finalists: Annotated[int, Field(ge=3)] = 6
     rows: Count = 16384
 
 

@@ -13,6 +13,7 @@ from nasrec.checkpoint import load_checkpoint, save_weights
 from nasrec.data.features import Features
 from nasrec.files import read_json, write_json, write_text
 from nasrec.hardware import chip_to_toml, choice_from_toml, workload_of
+from nasrec.liveness import canonical
 from nasrec.model.subnet import Subnet
 from nasrec.search.objectives import front, knee
 
@@ -23,8 +24,8 @@ WINNERS = 3
 def pick_finalists(trials: Sequence[dict[str, Any]], reference: Sequence[float], count: int) -> list[Candidate]:
     """The `count` candidates of a search to retrain: knee and least energy of its front, then the least log losses.
 
-    Retraining ranks better than inherited weights do, so each network (bits aside) comes in by log loss only once
-    before any comes twice.
+    Retraining ranks better than inherited weights do, so each live network (bits aside) comes in by log loss only
+    once before any comes twice.
     """
     pool = _useful(trials, reference)
     values = [trial["values"] for trial in pool]
@@ -36,7 +37,7 @@ def pick_finalists(trials: Sequence[dict[str, Any]], reference: Sequence[float],
     fresh: list[int] = []
     again: list[int] = []
     for index in by_loss:
-        network = Candidate.from_json(pool[index]["candidate"]).arch.with_precision(FLOAT)
+        network = canonical(Candidate.from_json(pool[index]["candidate"]).arch.with_precision(FLOAT))
         (again if network in networks else fresh).append(index)
         networks.add(network)
     chosen = list(dict.fromkeys([by_loss[0], by_energy[0], middle, *fresh, *again]))[:count]

@@ -53,9 +53,10 @@ def evaluate_command(
     as_json: _Json = False,
 ) -> None:
     """Energy, latency and area of one inference of WORKLOAD on a chip, by operator and by component."""
+    hardware = chip_named(chip, settings or ())
     stored = copies_named(chip, settings or ()) if copies is None else copies
     report = evaluate(
-        read_workload(workload), chip_named(chip, settings or ()), copies=stored, chips=chips, dram=dram,
+        read_workload(workload), hardware, copies=stored, chips=chips, dram=dram,
         dram_tables=dram_table or (), gating=_gating(gating), arrival_rate_hz=arrival_rate,
     )
     if as_json:
