@@ -22,7 +22,7 @@ WINNERS = 3
 
 
 def pick_finalists(trials: Sequence[dict[str, Any]], reference: Sequence[float], count: int) -> list[Candidate]:
-    """The `count` candidates of a search to retrain: knee and least energy of its front, then the least log losses.
+    """At most `count` candidates of a search to retrain: knee and least energy of its front, then the least log losses.
 
     Retraining ranks better than inherited weights do, so each live network (bits aside) comes in by log loss only
     once before any comes twice.
@@ -70,11 +70,14 @@ def pick_winners(trials: Sequence[dict[str, Any]], reference: Sequence[float]) -
 
 
 def _useful(trials: Sequence[dict[str, Any]], reference: Sequence[float]) -> list[dict[str, Any]]:
-    """The feasible trials better than `reference` in every objective, if there are enough of them for all places: the
-    cheapest chip of all computes nothing useful. Else the feasible ones, else all."""
+    """The feasible trials better than `reference` in every objective: the cheapest chip of all computes nothing useful.
+
+    Where they are fewer than `WINNERS`, the lowest log losses among the other trials make up the number.
+    """
     feasible = [trial for trial in trials if trial["feasible"]] or list(trials)
     useful = [trial for trial in feasible if all(v < r for v, r in zip(trial["values"], reference, strict=True))]
-    return useful if len(useful) >= WINNERS else feasible
+    others = sorted((trial for trial in feasible if trial not in useful), key=lambda trial: float(trial["values"][0]))
+    return useful + others[: max(0, WINNERS - len(useful))]
 
 
 def write_winner(folder: Path, candidate: Candidate, features: Features, model: Subnet) -> None:
