@@ -1,0 +1,20 @@
+"""The compiled kernels of nasrec: NumPy arrays in, NumPy arrays out, no torch.
+
+Every function takes `implementation`: "kernel" is the compiled one (float32 only), "reference" its definition in NumPy,
+which works in the precision of its input. Kernels give the same bits for any number of threads and on any instruction
+set. Arrays that are not contiguous are copied; another kind of number than the stated one is refused (TypeError).
+"""
+
+from nasrec._kernels import isa, set_isa, set_threads, threads
+from nasrec.kernels.attention import attention, attention_backward
+from nasrec.kernels.dot_interaction import dot_interaction, dot_interaction_backward
+from nasrec.kernels.embedding_bag import Pooling, embedding_bag
+from nasrec.kernels.embedding_bag_update import RowGradients, embedding_bag_adagrad, embedding_bag_coalesce
+from nasrec.kernels.fm_interaction import fm_interaction, fm_interaction_backward
+from nasrec.kernels.implementation import Implementation
+
+__all__ = [
+    "Implementation", "Pooling", "RowGradients", "attention", "attention_backward", "dot_interaction",
+    "dot_interaction_backward", "embedding_bag", "embedding_bag_adagrad", "embedding_bag_coalesce", "fm_interaction",
+    "fm_interaction_backward", "isa", "set_isa", "set_threads", "threads",
+]  # fmt: skip
