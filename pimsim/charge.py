@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pimsim.chip import Chip
 from pimsim.cost import Cost, OpCost
 from pimsim.mapping import Mapping, Placement
-from pimsim.quantity import Count, Number, bit_length, ceil_div, larger, smaller
+from pimsim.quantity import Number, bit_length, ceil_div, larger, smaller
 from pimsim.tile import Crossbar
 from pimsim.workload import VECTOR_STEPS, Elementwise, Gather, MatMul, MatVec, Op
 
@@ -45,25 +47,23 @@ def reading(op: MatVec, xb: Crossbar) -> tuple[dict[str, Number], Number]:
     """
     readout = xb.readout
     schedule = readout.schedule(op.input_bits, op.signed_inputs)
-    reads, _ = readout.reads(op.inputs, xb.rows)
+    reads, deepest = readout.reads(op.inputs, xb.rows)
     slices = op.outputs * readout.slices(op.weight_bits)
     columns, converted = slices * readout.columns_per_slice, slices * readout.conversions_per_slice
     column_blocks = ceil_div(columns, xb.columns)
     lines = op.inputs * readout.rows_per_input
+    sampled = reads * converted  # columns at the converters in one phase
 
-    adc: Number = 0.0
-    additions: Count = 0
-    cycles: Count = 0
-    pulses: Count = 0
-    integrations: Count = 0
-    for phase in schedule:
-        count, bits = op.vectors * phase.count, xb.phase_bits(phase)
-        adc = adc + count * reads * converted * xb.adc.energy_j(bits)
-        additions = additions + count * reads * converted * xb.adc.steps(bits)
-        cycles = cycles + count
-        pulses = pulses + count * phase.pulses
-        integrations = integrations + count * phase.integrations
-    sampled = reads * converted
+    phases = [(op.vectors * phase.count, phase) for phase in schedule]
+    cycles = _total([count for count, _ in phases])
+    pulses = _total([count * phase.pulses for count, phase in phases])
+    adc = _total([count * sampled * xb.adc.energy_j(xb.phase_bits(phase)) for count, phase in phases])
+    additions = _total([count * sampled * xb.adc.steps(xb.phase_bits(phase)) for count, phase in phases])
+    seconds = _total([phase.count * deepest * xb.phase_s(phase) for phase in schedule])
+    holding = pulses * sampled * xb.sample_hold.energy.value
+    if readout.accumulation == "analog":
+        integrations = _total([count * phase.integrations for count, phase in phases])
+        holding = holding + integrations * sampled * xb.sample_hold.integrate.value
     drives = pulses * lines * readout.driven_share(op.input_density)
     merges = op.vectors * op.outputs * (ceil_div(op.inputs, xb.rows // readout.rows_per_input) - 1)
     # Offset weights: the sum of the inputs is counted as they pass, and taken off each block's result.
@@ -72,13 +72,20 @@ def reading(op: MatVec, xb: Crossbar) -> tuple[dict[str, Number], Number]:
         "adc": adc,
         "dac": drives * column_blocks * xb.dac.energy.at(readout.dac_bits),
         "driver": pulses * lines * column_blocks * xb.driver.energy_j(xb.columns),
-        "sample_hold": pulses * sampled * xb.sample_hold.energy.value
-        + integrations * sampled * xb.sample_hold.integrate.value,
+        "sample_hold": holding,
         "array": drives * columns * xb.cell.mac.value,
         "shift_add": (additions + merges + offsets) * xb.shift_add.energy.value,
         "input_register": pulses * op.inputs * readout.dac_bits * column_blocks * xb.input_register.energy.value,
         "output_register": cycles * reads * op.outputs * accumulator_bits(op) * xb.output_register.energy.value,
-    }, xb.vector_s(op.inputs, op.input_bits, op.signed_inputs)
+    }, seconds
+
+
+def _total(terms: list[Any]) -> Any:
+    """The terms added up in their order; one term is itself, without another array."""
+    total = terms[0]
+    for term in terms[1:]:
+        total = total + term
+    return total
 
 
 def accumulator_bits(op: MatVec) -> int:

@@ -63,8 +63,9 @@ class Law:
         `read_noise` adds that of one read. Independent parts add up in variance. InputError outside what was measured.
         """
         aim = np.asarray(conductance_s, np.float64)
-        if aim.size and (aim.min() < self.least_s * (1 - 1e-9) or aim.max() > self.most_s * (1 + 1e-9)):
-            outside = aim[(aim < self.least_s) | (aim > self.most_s)].flat[0]
+        measured = (aim >= self.least_s * (1 - 1e-9)) & (aim <= self.most_s * (1 + 1e-9))
+        if not measured.all():
+            outside = aim[~measured].flat[0]
             raise InputError(f"conductance: {outside / _US:g} µS, allowed for {self.name}: {self.least_s / _US:g} to "
                              f"{self.most_s / _US:g} µS")
         self._check_time(time_s)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 from pimsim.errors import InputError
@@ -76,27 +77,27 @@ class Readout:
     phase_bits: int | None = 3
     pipelined: bool = True
 
-    @property
+    @cached_property
     def polarities(self) -> int:
         """Cells that hold one slice of a signed weight: two in a differential pair."""
         return 2 if self.encoding == "differential" else 1
 
-    @property
+    @cached_property
     def rows_per_input(self) -> int:
         """Rows that one input drives: two where a differential pair lies along a column."""
         return 2 if self.encoding == "differential" and self.pairs == "rows" else 1
 
-    @property
+    @cached_property
     def columns_per_slice(self) -> int:
         """Columns that hold one slice of a weight."""
         return self.polarities // self.rows_per_input
 
-    @property
+    @cached_property
     def conversions_per_slice(self) -> int:
         """Conversions of one slice in one read: one of each polarity, or one of their difference."""
         return 1 if self.signed_columns else self.polarities
 
-    @property
+    @cached_property
     def signed_columns(self) -> bool:
         """Whether what is converted is a difference."""
         return self.encoding == "differential" and self.pairs != "converted"

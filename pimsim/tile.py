@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from pimsim.adc import Adc
 from pimsim.cell import Cell
@@ -44,17 +45,28 @@ class Crossbar:
         """Converters on this crossbar."""
         return ceil_div(self.columns, self.readout.columns_per_adc)
 
-    @property
+    @cached_property
     def adc_bits(self) -> Count:
         """Bits of each converter: as chosen, or lossless."""
         return self.readout.resolved_adc_bits(self.rows)
 
     def phase_bits(self, phase: Phase) -> Count:
         """Bits that the conversion at the end of `phase` has to find, at least 1."""
+        if not phase.known_bits:
+            return self.adc_bits
         return larger(self.adc_bits - phase.known_bits, 1)  # type: ignore[no-any-return]
 
     def phase_s(self, phase: Phase) -> Number:
         """Time of one phase: the array's and that of the columns which share an ADC, overlapped if pipelined."""
+        if phase.pulses == 1 and not (phase.integrations or phase.known_bits):
+            return self._digit_s  # the usual phase of a digital readout, asked for by every operator
+        return self._phase_s(phase)
+
+    @cached_property
+    def _digit_s(self) -> Number:
+        return self._phase_s(Phase(1))
+
+    def _phase_s(self, phase: Phase) -> Number:
         shared = self.readout.columns_per_adc
         if self.readout.conversions_per_slice < self.readout.columns_per_slice:
             shared = ceil_div(shared, 2)  # two columns, one conversion
@@ -63,7 +75,7 @@ class Crossbar:
         reading = phase.pulses * self.read_time.value + integrating + self.settle_time.value
         return larger(reading, converting) if self.readout.pipelined else reading + converting
 
-    @property
+    @cached_property
     def cycle_s(self) -> Number:
         """Time of the shortest phase: of one input digit."""
         return self.phase_s(self.readout.shortest_phase)

@@ -14,9 +14,9 @@ from pimsim.technology import Technology
 from pimsim.tile import Bank, Crossbar, Ima, Tile
 
 WAN = "NeuRRAM, Nature 2022, as digitised in CiMLoop's macro"
-WORD_LINE_FACTOR = 1.0716
+WORD_LINE_FACTOR = 1.07105
 """Fitted: energy of word lines over C·V², to (output, input) bits (3, 1) and (6, 4) by relative least squares."""
-INPUT_FACTOR = 1.1585
+INPUT_FACTOR = 1.15932
 """Fitted likewise: energy of input pulses over V²·G·t."""
 VDD_V, READ_V, PULSE_S = 1.8, 0.5, 10 * NANO  # V, V, s: NeuRRAM's supply, read voltage and read pulse
 CORE_M2 = 1270 * 256 / 0.28 * UM2  # NeuRRAM: 256 neurons of 1270 µm² are 28 % of a core
