@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
+import numpy as np
+
 from pimsim.errors import InputError
 from pimsim.quantity import Count, Number, Table, bit_length, ceil_div, larger, smaller
 
@@ -47,6 +49,11 @@ class Phase:
     known_bits: int = 0
 
 
+def _integrated(digits: int, digit_bits: int, known_bits: int) -> Phase:
+    """One phase of `digits` digits, digit j integrated over 2^(j · digit_bits) steps."""
+    return Phase(1, digits, ((1 << digits * digit_bits) - 1) // ((1 << digit_bits) - 1), known_bits)
+
+
 @dataclass(frozen=True)
 class Readout:
     """The way a crossbar is used.
@@ -57,10 +64,10 @@ class Readout:
 
     `sensing`: the column's current, which is the sum, or its voltage, which is the mean weighted by conductance
     (NeuRRAM), so that no number of ADC bits is lossless. `accumulation` of the input digits: by shift-and-add after a
-    conversion each, or in analog: digit j is integrated over 2^j steps and one conversion ends a phase. More than
-    `phase_bits` digits are then cut into two phases, the second of which converts only the bits that the first left
-    open (None: one phase always). `inputs`: binary digits, or ternary pulses that carry the sign. `pipelined`: the
-    array reads on while the ADCs convert what the sample-and-holds keep.
+    conversion each, or in analog: a digit is integrated over as many steps as it weighs, and one conversion ends a
+    phase. More than `phase_bits` digits are then cut into two phases, the second of which converts only the bits that
+    the first left open (None: one phase always). `inputs`: binary digits, or ternary pulses that carry the sign.
+    `pipelined`: the array reads on while the ADCs convert what the sample-and-holds keep.
     """
 
     cell_bits: Count
@@ -114,11 +121,12 @@ class Readout:
             if not signed or ternary:
                 return (Phase(ceil_div(max(input_bits - ternary, 1), self.dac_bits)),)
             return (Phase(ceil_div(input_bits - 1, self.dac_bits) + 1),)
-        digits = int(ceil_div(max(input_bits - ternary, 1), self.dac_bits))
+        digit_bits = int(np.max(self.dac_bits))  # one value in all designs: a chip's options allow no other
+        digits = int(ceil_div(max(input_bits - ternary, 1), digit_bits))
         if self.phase_bits is None or digits <= self.phase_bits:
-            return (Phase(1, digits, (1 << digits) - 1),)
+            return (_integrated(digits, digit_bits, 0),)
         first = -(-digits // 2)
-        return (Phase(1, first, (1 << first) - 1), Phase(1, digits - first, (1 << (digits - first)) - 1, first))
+        return (_integrated(first, digit_bits, 0), _integrated(digits - first, digit_bits, first * digit_bits))
 
     def phases(self, input_bits: int, signed: bool) -> Count:
         """Phases of one vector, each of which ends with a conversion."""

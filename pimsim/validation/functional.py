@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -43,8 +44,8 @@ def _random_way(rng: np.random.Generator) -> tuple[Arithmetic, int, int]:
     encoding: Encoding = "differential" if rng.random() < 0.4 else "offset"
     rows, cell_bits, dac_bits = int(rng.integers(2, 200)), int(rng.integers(1, 5)), int(rng.integers(1, 5))
     flip = encoding == "offset" and bool(rng.random() < 0.5)
-    wide = Arithmetic(rows, cell_bits, dac_bits, 30, 1, flip, encoding)
-    way = Arithmetic(rows, cell_bits, dac_bits, wide.lossless_adc_bits, 1, flip, encoding)
+    way = Arithmetic(rows, cell_bits, dac_bits, adc_bits=30, flip=flip, encoding=encoding)
+    way = replace(way, adc_bits=way.lossless_adc_bits)
     return way, int(rng.integers(1, 3 * rows)), int(rng.integers(2, 9))
 
 
@@ -66,7 +67,7 @@ def mean_errors() -> list[float]:
     """Mean absolute error of a random product of 128 rows at each of `_BITS`, the last of which are lossless."""
     rng = np.random.default_rng(SEED)
     weights, codes = rng.integers(-128, 128, (256, 16)), rng.integers(0, 256, (32, 256))
-    matrix = ProgrammedMatrix(weights, 8, Arithmetic(128, 2, 1, 9, 1, False))
+    matrix = ProgrammedMatrix(weights, 8, Arithmetic(128, 2, 1, adc_bits=9, flip=False))
     exact = codes @ weights
     return [float(np.abs(matrix.with_converter(adc_bits=bits).multiply(codes, 8, shortcut=False) - exact).mean())
             for bits in _BITS]

@@ -21,6 +21,7 @@ def validate() -> tuple[list[Point], list[Factor]]:
     area = float(whole.area_m2) / MICRO  # mm²
     adc = float(parts["adc"].peak_w)
     ima_adc = float(chip.tile.ima.parts()["adc"].peak_w)
+    tile_adc = float(chip.tile.parts()["adc"].peak_w)
     megabytes = 16_128 * float(chip.crossbar.bits) / 8 / 2**20
     rows = [
         ("power of an IMA, mW", 24.08, float(ima.peak_w) / MILLI),  # ISAAC, component table
@@ -33,6 +34,7 @@ def validate() -> tuple[list[Point], list[Factor]]:
         ("rate per area, GOPS/mm²", 479.0, 1e3 * tops / area),  # ISAAC, text
         ("weights, MB", 63.0, megabytes),  # ISAAC: 16 128 arrays of 128 x 128 x 2 bits
         ("ADCs' share of an IMA's power", 16 / 24.08, ima_adc / float(ima.peak_w)),  # ISAAC, component table
+        ("ADCs' share of a tile's power", 0.58, tile_adc / float(tile.peak_w)),  # ISAAC, text: 58 %
         ("ADCs' share of the chip's power", 0.490, adc / float(whole.peak_w)),  # Xiao et al., review: 49 %
         ("lossless ADC bits, 128 rows", 9.0, float(lossless_adc_bits(128, 2, 1, flip=False))),  # ISAAC, section 5
         ("lossless ADC bits with flip encoding", 8.0, float(lossless_adc_bits(128, 2, 1))),  # ISAAC, section 5

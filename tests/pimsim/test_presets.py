@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pimsim import Elementwise, Gather, MatMul, MatVec, Workload, evaluate, presets
+from pimsim import Elementwise, Gather, InputError, MatMul, MatVec, Workload, evaluate, presets
 from pimsim.chip_file import chip_from_toml, chip_named, write_chip
 from pimsim.presets.macros import Use
 from pimsim.sweep import evaluate_designs
@@ -69,6 +69,14 @@ def test_a_sweep_of_every_preset_is_evaluate(name: str) -> None:
         alone = evaluate(workload, chip.with_options(rows=rows, adc_bits=bits), copies=copies)
         for figure in ("energy_j", "latency_s", "area_m2"):
             assert together[figure][index] == getattr(alone, figure)
+
+
+def test_a_sweep_may_name_the_only_value_that_neurram_allows() -> None:
+    designs = {"dac_bits": np.array([1, 1]), "adc_bits": np.array([4, 8])}
+    found = evaluate_designs(Workload("w", (MatVec("a", 30, 7),)), presets.neurram(), designs)
+    assert found["energy_j"][0] < found["energy_j"][1]
+    with pytest.raises(InputError, match=r"chip\.dac_bits is"):
+        evaluate_designs(Workload("w", (MatVec("a", 30, 7),)), presets.neurram(), {"dac_bits": np.array([1, 2])})
 
 
 def test_puma_takes_the_survey_and_its_own_adc_back() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pimsim import Chip, InputError, MatVec, Readout, Workload, evaluate, presets
-from pimsim.charge import reading
+from pimsim.charge import accumulator_bits, reading
 from pimsim.mapping import place_matvec
 from pimsim.presets.neurram import crossbar as core
 from pimsim.readout import Phase, lossless_adc_bits
@@ -51,6 +51,18 @@ def test_a_neurram_core_by_hand() -> None:
     assert energies["sample_hold"] == pytest.approx(256 * (5 * 1.2e-12 + 10 * 0.25e-12))
     assert energies["driver"] == pytest.approx(256 * 5 * (48e-15 + 2.1e-15 * 256) * 1.8**2)
     assert energies["array"] == pytest.approx(0.5 * 5 * 256 * 256 * 0.5**2 * 2.5e-6 * 10e-9)
+
+
+def test_digits_of_several_bits_are_integrated_by_their_weight() -> None:
+    pairs_of_bits = replace(ANALOG, dac_bits=2, phase_bits=None)
+    assert pairs_of_bits.schedule(7, True) == (Phase(1, 3, 1 + 4 + 16),)
+    assert replace(pairs_of_bits, phase_bits=2).schedule(7, True) == (Phase(1, 2, 5), Phase(1, 1, 1, 4))
+
+
+@given(st.integers(1, 4096), st.integers(1, 16), st.integers(1, 16))
+def test_accumulators_hold_every_product(inputs: int, weight_bits: int, input_bits: int) -> None:
+    bits = accumulator_bits(MatVec("m", inputs, 1, 1, weight_bits, input_bits))
+    assert inputs * (2**input_bits - 1) * (2**weight_bits - 1) < 2**bits
 
 
 def test_two_rows_to_an_input_halve_what_a_core_holds() -> None:
