@@ -12,8 +12,10 @@ namespace bind {
 
 namespace py = pybind11;
 
+// Contiguous, and each number where its type may lie: compilers count on it.
+constexpr int kAligned = py::detail::npy_api::NPY_ARRAY_ALIGNED_;
 template <class T>
-using Array = py::array_t<T, py::array::c_style>;
+using Array = py::array_t<T, py::array::c_style | kAligned>;
 
 inline std::string shape_of(const py::array& array) {
   std::string text = "(";
@@ -21,7 +23,7 @@ inline std::string shape_of(const py::array& array) {
   return text + ")";
 }
 
-// The array as contiguous memory (copied where it isn't); TypeError for another kind of number: nothing is converted.
+// The array as contiguous, aligned memory (copied where it isn't); TypeError for another kind of number: nothing is converted.
 template <class T>
 Array<T> input(const py::handle& value, const std::string& name, py::ssize_t dimensions) {
   if (!py::isinstance<py::array>(value)) {
@@ -36,9 +38,7 @@ Array<T> input(const py::handle& value, const std::string& name, py::ssize_t dim
   if (array.ndim() != dimensions) {
     throw py::value_error(name + ": shape " + shape_of(array) + ", expected " + std::to_string(dimensions) + " dimensions");
   }
-  auto contiguous = Array<T>::ensure(array);
-  if (!contiguous) throw py::error_already_set();
-  return contiguous;
+  return Array<T>(array);
 }
 
 inline void require_shape(const py::array& array, const std::string& name, const std::vector<py::ssize_t>& expected) {
@@ -51,7 +51,7 @@ inline void require_shape(const py::array& array, const std::string& name, const
   if (!equal) throw py::value_error(name + ": shape " + shape_of(array) + ", expected (" + text + ")");
 }
 
-// An array that a kernel changes in place: it must be contiguous and writable as it is.
+// An array that a kernel changes in place: it must be contiguous, aligned and writable as it is.
 template <class T>
 T* in_place(const py::handle& value, const std::string& name, const std::vector<py::ssize_t>& shape) {
   if (!py::isinstance<py::array_t<T, py::array::c_style>>(value)) {
@@ -60,6 +60,7 @@ T* in_place(const py::handle& value, const std::string& name, const std::vector<
   }
   auto array = py::reinterpret_borrow<Array<T>>(value);
   require_shape(array, name, shape);
+  if ((array.flags() & kAligned) == 0) throw py::value_error(name + ": not aligned, and it would be changed in place");
   if (!array.writeable()) throw py::value_error(name + ": read-only, and it would be changed in place");
   return array.mutable_data();
 }

@@ -25,6 +25,7 @@ Array<float> attention(const py::object& qkv, int64_t heads) {
   const auto values = input<float>(qkv, "qkv", 3);
   const int64_t batch = values.shape(0), rows = values.shape(1), dim = head_dim(values, heads);
   Array<float> out({batch, rows, heads * dim});
+  if (out.size() == 0) return out;
   const float* const from = values.data();
   float* const to = out.mutable_data();
   const int threads = bind::threads();
@@ -41,6 +42,7 @@ Array<float> attention_backward(const py::object& qkv, const py::object& grad, i
   const int64_t batch = values.shape(0), rows = values.shape(1), dim = head_dim(values, heads);
   bind::require_shape(gradient, "grad", {batch, rows, heads * dim});
   Array<float> out({batch, rows, 3 * heads * dim});
+  if (out.size() == 0) return out;
   const float* const from = values.data();
   const float* const by = gradient.data();
   float* const to = out.mutable_data();

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <cstdlib>
 #include <new>
 
@@ -14,8 +15,7 @@ class Scratch {
  public:
   // `workers` pieces of `count` elements each, uninitialised, each aligned to a cache line.
   Scratch(int workers, std::size_t count)
-      : stride_((count * sizeof(T) + 63) / 64 * 64),
-        memory_(static_cast<char*>(std::aligned_alloc(64, stride_ * (workers > 0 ? workers : 1) + 64))) {
+      : stride_((count * sizeof(T) + 63) / 64 * 64), memory_(allocate(workers > 0 ? workers : 1, count)) {
     if (memory_ == nullptr) throw std::bad_alloc();
   }
   ~Scratch() { std::free(memory_); }
@@ -25,6 +25,11 @@ class Scratch {
   T* of(int worker) const { return reinterpret_cast<T*>(memory_ + stride_ * worker); }
 
  private:
+  char* allocate(std::size_t pieces, std::size_t count) const {
+    const bool fits = count <= PTRDIFF_MAX / sizeof(T) && stride_ <= PTRDIFF_MAX / pieces;
+    return fits ? static_cast<char*>(std::aligned_alloc(64, stride_ * pieces + 64)) : nullptr;
+  }
+
   std::size_t stride_;
   char* memory_;
 };

@@ -1,0 +1,243 @@
+"""Arguments for every function of the extension modules: right ones, small and of all shapes, and what spoils them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+Arguments = list[Any]
+
+DTYPES = [np.float32, np.float64, np.float16, np.int64, np.int32, np.uint64, np.uint16, np.uint8, np.bool_, "<M8[s]"]
+NUMBERS = [
+    0, 1, 2, 3, 7, 8, 63, 64, 65, 1024, -1, -2, 2**31 - 1, 2**31, 2**32, 2**40, -(2**31), -(2**63), 2**63 - 1, 2**63 - 2,
+    2**62, 2**64 - 1, 2**64, -(2**64), 10**30, 0.5, -0.0, float("nan"), float("inf"), 1e38, True, False,
+]  # fmt: skip
+THINGS = [None, "sum", b"", [], [[1.0]], (), {}, object(), 1j, np.float32(1), slice(1)]
+SIZES = [0, 1, 1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 33]
+HOLLOW = [2**20, 2**31 - 1, 2**31, 2**32, 2**40, 2**61, 2**62]
+
+
+def floats(r: random.Random, *shape: int) -> np.ndarray:
+    return filler(r).uniform(-1, 1, shape).astype(np.float32)
+
+
+def filler(r: random.Random) -> np.random.Generator:
+    return np.random.default_rng(r.getrandbits(16))
+
+
+# --- what spoils an argument ---
+
+
+def spoiled(r: random.Random, value: Any) -> Any:
+    """The argument, or one that stands in its place."""
+    if r.randrange(12) == 0:
+        return r.choice([*THINGS, *NUMBERS])
+    if isinstance(value, np.ndarray) and not is_vast(value):
+        return r.choice([spoiled_layout, spoiled_shape, spoiled_numbers])(r, value)
+    if isinstance(value, list):
+        return spoiled_list(r, value)
+    if isinstance(value, int | float):
+        return r.choice(NUMBERS)
+    return r.choice([*THINGS, *NUMBERS])
+
+
+def is_vast(a: np.ndarray) -> bool:
+    """Whether the array is or pretends to be so large that NumPy itself would fail to copy it."""
+    return a.size > 10**6 or max(a.shape, default=0) > 10**6
+
+
+def spoiled_list(r: random.Random, values: list[Any]) -> Any:
+    kind = r.randrange(8)
+    if not values or kind == 0:
+        return r.choice([[], None, tuple(values), iter(values), [None], {}])
+    i = r.randrange(len(values))
+    if kind == 1:
+        return values[:i]
+    if kind == 2:
+        return [*values, values[i]]  # the same memory twice
+    if kind == 3:
+        return [values[i]] * len(values)
+    return [*values[:i], spoiled(r, values[i]), *values[i + 1 :]]
+
+
+def spoiled_layout(r: random.Random, a: np.ndarray) -> np.ndarray:
+    """The same numbers elsewhere in memory, or of another kind."""
+    kind = r.randrange(9)
+    if kind == 0 and a.ndim:  # every second one
+        wide = np.repeat(a, 2, axis=-1)
+        return wide[..., ::2]
+    if kind == 1:
+        return a[::-1] if a.ndim else a
+    if kind == 2:
+        return np.asfortranarray(a)
+    if kind == 3:
+        return a.T
+    if kind == 4:
+        a = a.copy()
+        a.flags.writeable = False
+        return a
+    if kind == 5:  # not aligned
+        shifted = np.ndarray(a.shape, a.dtype, np.zeros(a.nbytes + 2, np.uint8), offset=1)
+        shifted[...] = a
+        return shifted
+    if kind == 6:
+        return a.astype(a.dtype.newbyteorder())
+    if kind == 7:
+        dtype = np.dtype(r.choice(DTYPES))
+        return np.zeros(a.shape, dtype) if a.dtype.kind == "M" or dtype.kind == "M" else np.nan_to_num(a).astype(dtype)
+    return a.view(type("Subclass", (np.ndarray,), {}))
+
+
+def spoiled_shape(r: random.Random, a: np.ndarray) -> np.ndarray:
+    kind = r.randrange(8)
+    if a.ndim == 0 or kind == 0:
+        return a.reshape(-1)[: r.choice(SIZES)]
+    axis = r.randrange(a.ndim)
+    if kind == 1:
+        return np.take(a, range(max(a.shape[axis] - 1, 0)), axis=axis)
+    if kind == 2:
+        return np.concatenate([a, np.zeros_like(np.take(a, [0], axis=axis) if a.shape[axis] else a)], axis=axis)
+    if kind == 3:
+        return a[None]
+    if kind == 4:
+        return a[0] if a.shape[0] else a.reshape(-1)
+    if kind == 5:
+        return np.array(1, a.dtype)
+    shape = [r.choice(SIZES) for _ in a.shape]
+    if kind == 6:  # no elements, but the numbers of rows of a very large array
+        shape = [r.choice([size, r.choice(HOLLOW)]) for size in a.shape]
+        shape[axis] = 0
+    else:  # a very large array in no memory
+        shape[axis] = r.choice(HOLLOW)
+    try:
+        return np.broadcast_to(np.zeros((), a.dtype), shape)
+    except ValueError:  # larger than NumPy allows
+        return a
+
+
+def spoiled_numbers(r: random.Random, a: np.ndarray) -> np.ndarray:
+    a = a.copy()
+    if a.size == 0:
+        return a
+    for _ in range(r.choice([1, 1, 2, a.size])):
+        place = r.randrange(a.size)
+        if a.dtype.kind == "f":
+            a.flat[place] = r.choice([np.nan, np.inf, -np.inf, 3e38 if a.itemsize > 2 else 6e4, 1e-40, 0.0])
+        elif a.dtype.kind in "iu":
+            limits = np.iinfo(a.dtype)
+            near = int(a.flat[r.randrange(a.size)])
+            number = r.choice([-1, near + 1, near - 1, 2**31, 2**32 - 1, 2**32, limits.min, limits.max, limits.max - 1])
+            a.flat[place] = min(max(number, limits.min), limits.max)
+    return a
+
+
+# --- right arguments ---
+
+
+def interaction(r: random.Random) -> Arguments:
+    return [floats(r, r.choice([*SIZES, 70]), r.choice(SIZES), r.choice(SIZES))]
+
+
+def dot_interaction_backward(r: random.Random) -> Arguments:
+    (x,) = interaction(r)
+    features = x.shape[1]
+    return [x, floats(r, x.shape[0], features * (features - 1) // 2)]
+
+
+def fm_interaction_backward(r: random.Random) -> Arguments:
+    (x,) = interaction(r)
+    return [x, floats(r, x.shape[0], x.shape[2])]
+
+
+def attention(r: random.Random) -> Arguments:
+    heads = r.choice([1, 2, 3, 8])
+    return [floats(r, r.choice(SIZES), r.choice(SIZES), 3 * heads * r.choice([1, 2, 3, 5])), heads]
+
+
+def attention_backward(r: random.Random) -> Arguments:
+    qkv, heads = attention(r)
+    return [qkv, floats(r, *qkv.shape[:2], qkv.shape[2] // 3), heads]
+
+
+def lookups(r: random.Random) -> tuple[list[int], np.ndarray, np.ndarray | None, int]:
+    """Rows of each table, ids, offsets, batch."""
+    rows = [r.choice([1, 2, 5, 100]) for _ in range(r.choice([1, 1, 2, 3]))]
+    batch = r.choice([*SIZES, 130])
+    if r.randrange(3) == 0:
+        ids = [filler(r).integers(0, size, batch) for size in rows]
+        return rows, np.stack(ids, axis=1).astype(np.int64), None, batch
+    counts = filler(r).integers(0, r.choice([1, 2, 9]), len(rows) * batch)
+    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    ends = offsets[[(t + 1) * batch for t in range(len(rows))]] - offsets[[t * batch for t in range(len(rows))]]
+    parts = [filler(r).integers(0, size, count) for size, count in zip(rows, ends, strict=True)]
+    return rows, np.concatenate(parts).astype(np.int64), offsets, batch
+
+
+def embedding_bag(r: random.Random) -> Arguments:
+    rows, ids, offsets, _ = lookups(r)
+    dim = r.choice(SIZES)
+    return [[floats(r, size, dim) for size in rows], ids, offsets, bool(r.randrange(2))]
+
+
+def embedding_bag_coalesce(r: random.Random) -> Arguments:
+    rows, ids, offsets, batch = lookups(r)
+    return [rows, ids, offsets, floats(r, batch, len(rows), r.choice(SIZES)), bool(r.randrange(2))]
+
+
+def embedding_bag_adagrad(r: random.Random) -> Arguments:
+    dim = r.choice(SIZES)
+    sizes = [r.choice([1, 2, 5, 100]) for _ in range(r.choice([1, 1, 2, 3]))]
+    touched = [sorted(filler(r).choice(size, r.randrange(size + 1), replace=False)) for size in sizes]
+    room = [len(rows) + r.randrange(3) for rows in touched]
+    starts = np.cumsum([0, *room]).astype(np.int64)
+    places = np.full(starts[-1], -1, np.int64)
+    for start, rows in zip(starts, touched, strict=False):
+        places[start : start + len(rows)] = rows
+    counts = np.array([len(rows) for rows in touched], np.int64)
+    tables = [floats(r, size, dim) for size in sizes]
+    states = [np.abs(floats(r, size, dim)) for size in sizes]
+    return [tables, states, starts, counts, places, floats(r, len(places), dim), 0.1, 1e-10, 1.0]
+
+
+def crossbar_mac(r: random.Random) -> Arguments:
+    inputs, outputs = r.choice([1, 5, 64, 65, 200]), r.choice([1, 7, 8, 9])
+    block_rows, slices, cell_bits = r.choice([5, 64, 100, 300]), r.choice([1, 2, 4]), r.choice([1, 2, 3, 5])
+    words = 1 << (-(-block_rows // 64) - 1).bit_length()
+    groups, blocks = -(-outputs // 8), -(-inputs // block_rows)
+    generator = filler(r)
+    return [
+        generator.integers(0, 2**64, (groups, blocks, slices, cell_bits, words, 8), np.uint64),
+        -generator.integers(0, 2, (groups, blocks, slices, 8)).astype(np.int64),
+        generator.integers(-1000, 1000, (groups, blocks, 8)).astype(np.int64),
+        (np.arange(slices) * cell_bits).astype(np.int32),
+        inputs,
+        outputs,
+        block_rows,
+        generator.integers(0, 2**16, (r.choice(SIZES), inputs)).astype(np.uint16),
+        r.randrange(1, 17),
+        bool(r.randrange(2)),
+        r.randrange(1, 9),
+        r.randrange(1, 31),
+        r.choice([1, 2, 3, 1000]),
+    ]
+
+
+MAKERS: dict[str, Callable[[random.Random], Arguments]] = {
+    "nasrec.attention": attention,
+    "nasrec.attention_backward": attention_backward,
+    "nasrec.dot_interaction": interaction,
+    "nasrec.dot_interaction_backward": dot_interaction_backward,
+    "nasrec.embedding_bag": embedding_bag,
+    "nasrec.embedding_bag_adagrad": embedding_bag_adagrad,
+    "nasrec.embedding_bag_coalesce": embedding_bag_coalesce,
+    "nasrec.fm_interaction": interaction,
+    "nasrec.fm_interaction_backward": fm_interaction_backward,
+    "nasrec.set_isa": lambda r: [r.choice(["portable", "avx2", "avx512"])],
+    "nasrec.set_threads": lambda r: [r.randrange(5)],
+    "pimsim.crossbar_mac": crossbar_mac,
+    "pimsim.set_isa": lambda r: [r.choice(["portable", "avx2", "avx512"])],
+    "pimsim.set_threads": lambda r: [r.randrange(5)],
+}
