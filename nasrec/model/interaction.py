@@ -83,6 +83,16 @@ def _fm_shape(x: Tensor) -> Tensor:
     return x.new_empty(batch, dim)
 
 
+def _cross(x0: Tensor, x: Tensor, down: Tensor, up: Tensor, bias: Tensor) -> Tensor:
+    return interaction_torch.low_rank_cross(*(part.contiguous() for part in (x0, x, down, up, bias)))
+
+
+def _cross_backward(
+    x0: Tensor, x: Tensor, down: Tensor, up: Tensor, bias: Tensor, grad: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    return interaction_torch.low_rank_cross_backward(*(part.contiguous() for part in (x0, x, down, up, bias, grad)))
+
+
 def _cross_shape(x0: Tensor, x: Tensor, down: Tensor, up: Tensor, bias: Tensor) -> Tensor:
     return torch.empty_like(x, memory_format=torch.contiguous_format)
 
@@ -114,12 +124,5 @@ def _three(x: Tensor) -> torch.Size:
 
 _DOT = KernelOp("dot_interaction", "x", "bool diagonal=False", _dot, _dot_backward, _dot_shape)
 _FM = KernelOp("fm_interaction", "x", "", _fm, _fm_backward, _fm_shape)
-_CROSS = KernelOp(
-    "low_rank_cross",
-    "x0 x down up bias",
-    "",
-    interaction_torch.low_rank_cross,
-    interaction_torch.low_rank_cross_backward,
-    _cross_shape,
-)
+_CROSS = KernelOp("low_rank_cross", "x0 x down up bias", "", _cross, _cross_backward, _cross_shape)
 _ATTENTION = KernelOp("attention", "qkv", "int heads", _attention, _attention_backward, _attention_shape)

@@ -45,13 +45,8 @@ def differentiate(
 
 
 def is_traced(x: Tensor) -> bool:
-    """Whether a tracer, a mode, a transform or a subclass of tensors wants to see operators, not what they compute."""
-    return (
-        torch.compiler.is_compiling()
-        or type(x) not in _PLAIN
-        or is_in_torch_dispatch_mode()
-        or torch._C._are_functorch_transforms_active()
-    )
+    """Whether a tracer, a mode or a subclass of tensors wants to see operators, not what they compute."""
+    return torch.compiler.is_compiling() or type(x) not in _PLAIN or is_in_torch_dispatch_mode()
 
 
 class KernelOp:
