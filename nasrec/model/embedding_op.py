@@ -89,14 +89,14 @@ def _backward(
         rows = kernels.embedding_bag_coalesce(
             [len(table) for table in tables], array(ids), _or_none(offsets), array(grad), pooling=cast(Pooling, pooling)
         )
-        grads = [torch.zeros_like(table) for table in tables]
+        grads = [table.new_zeros(table.shape) for table in tables]
         for index, dense in enumerate(grads):
             touched, values = rows.of_table(index)
             dense[tensor(touched)] = tensor(values).to(dense.dtype)
         return grads
     grads = []
     for index, bags in enumerate(_bags(tables, ids, offsets, weights, pooling)):
-        total = torch.zeros_like(tables[index], dtype=grad.dtype)
+        total = grad.new_zeros(tables[index].shape)
         total.index_add_(0, bags.ids, grad[:, index][bags.of_id] * bags.factors)
         grads.append(total.to(tables[index].dtype))
     return grads

@@ -128,6 +128,14 @@ def test_only_what_is_asked_for_gets_a_gradient() -> None:
         assert [other.grad is not None for other in others] == [other is leaf for other in lookup.leaves()]
 
 
+def test_tables_that_are_not_contiguous() -> None:
+    lookup = Lookup("bags", "mean")
+    apart = [table.detach().t().contiguous().t().requires_grad_() for table in lookup.tables]
+    assert not apart[0].is_contiguous()
+    torch.library.opcheck(OPS.embedding_bag.default, (apart, *lookup.arguments()[1:]))
+    assert torch.equal(lookup.call(*apart), lookup.call(*lookup.tables))
+
+
 def test_an_empty_batch() -> None:
     tables = [table.detach().requires_grad_() for table in Lookup("ids", "mean").tables]
     for ids, offsets in ((torch.zeros(0, len(ROWS)).long(), None), (torch.zeros(0).long(), torch.zeros(1).long())):
