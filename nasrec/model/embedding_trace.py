@@ -66,7 +66,7 @@ def _setup(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 def _backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
     ids, offsets = ctx.saved_tensors
     _KEEP(ctx.count, ids, offsets, grad, ctx.number)
-    return grad.new_zeros(0), None, [None] * ctx.tables, None, None, None, None
+    return torch.zeros(0, device="cpu"), None, [None] * ctx.tables, None, None, None, None
 
 
 def _keep(count: Tensor, ids: Tensor, offsets: Tensor | None, grad: Tensor, number: int) -> None:
