@@ -135,8 +135,9 @@ class EmbeddingTables(nn.Module):
         if is_traced(ids):
             return embedding_bag(list(self.tables), ids, offsets, pooling=self.pooling)
         if uses_kernels(self.tables[0]):
+            tables = self.tables.parameters(recurse=False)  # much quicker than iterating over a ParameterList
             found = kernels.embedding_bag(
-                [_array(table) for table in self.tables], _array(ids), None if offsets is None else _array(offsets),
+                [_array(table) for table in tables], _array(ids), None if offsets is None else _array(offsets),
                 pooling=self.pooling,
             )  # fmt: skip
             return torch.from_numpy(found)
