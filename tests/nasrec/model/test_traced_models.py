@@ -15,14 +15,13 @@ from torch import Tensor, nn
 from torch._dynamo.backends.common import aot_autograd
 from torch.export import Dim
 
-from nasrec.arch import Precision
 from nasrec.data.features import Features, Table
 from nasrec.model.baselines import DLRM, DeepFM
 from nasrec.model.embedding import EmbeddingTables
 from nasrec.model.embedding_op import embedding_bag
 from nasrec.model.interaction import attention, dot_interaction, fm_interaction, low_rank_cross
 from nasrec.model.supernet import Supernet
-from nasrec.space import SMALL
+from nasrec.space import Space
 
 FEATURES = Features(3, tuple(Table(f"c{index}", 10 + index) for index in range(5)))
 DIM = 16
@@ -145,8 +144,9 @@ def test_every_lookup_of_a_compiled_step_counts() -> None:
 
 def test_a_compiled_step_of_an_extracted_net() -> None:
     """With quantised layers."""
-    supernet = Supernet(SMALL, FEATURES, generator=torch.Generator().manual_seed(0))
-    eager = supernet.extract(SMALL.sample(np.random.default_rng(1)).with_precision(Precision(8, 4)))
+    space = Space("two", blocks=2, dense_widths=(16, 32), sparse_widths=(16,), weight_bits=(8,), input_bits=(4,))
+    supernet = Supernet(space, FEATURES, generator=torch.Generator().manual_seed(0))
+    eager = supernet.extract(space.sample(np.random.default_rng(1)))
     traced = copy.deepcopy(eager)
     for one in (eager, torch.compile(traced, fullgraph=True, backend="aot_eager")):
         nn.functional.softplus(one(*batch_of(6))).sum().backward()
