@@ -14,7 +14,10 @@ from torch.autograd.function import once_differentiable
 from nasrec import kernels
 from nasrec.kernels import Pooling, RowGradients
 from nasrec.model import embedding_torch
+from nasrec.model.embedding_op import embedding_bag
+from nasrec.model.embedding_trace import Traced
 from nasrec.model.interaction import uses_kernels
+from nasrec.model.kernel_ops import is_traced
 
 
 class EmbeddingTables(nn.Module):
@@ -49,6 +52,12 @@ class EmbeddingTables(nn.Module):
             self.adagrad.register_buffer(str(index), torch.zeros(count, dim))
         self._pending: list[tuple[Tensor, Tensor | None, Tensor]] = []
         self._coalesced: RowGradients | embedding_torch.RowGradients | None = None
+        self._traced = Traced(self)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """A copy has its own pending gradient."""
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
+        self._traced = Traced(self)
 
     @property
     def rows(self) -> tuple[int, ...]:
@@ -62,6 +71,8 @@ class EmbeddingTables(nn.Module):
         table, position and id where an id is not in its table.
         """
         if self.training and torch.is_grad_enabled() and len(self.tables):
+            if is_traced(ids):
+                return self._traced.look_up(list(self.tables), ids, offsets, self.pooling)
             anchor = torch.empty(0, requires_grad=True)  # without it autograd would see nothing to differentiate
             return _Lookup.apply(anchor, self, ids, offsets)  # type: ignore[no-untyped-call, no-any-return]
         return self._look_up(ids, offsets)
@@ -121,9 +132,12 @@ class EmbeddingTables(nn.Module):
     def _look_up(self, ids: Tensor, offsets: Tensor | None) -> Tensor:
         if len(self.tables) == 0:
             return torch.zeros(len(ids), 0, self.dim)
+        if is_traced(ids):
+            return embedding_bag(list(self.tables), ids, offsets, pooling=self.pooling)
         if uses_kernels(self.tables[0]):
+            tables = self.tables.parameters(recurse=False)  # much quicker than iterating over a ParameterList
             found = kernels.embedding_bag(
-                [_array(table) for table in self.tables], _array(ids), None if offsets is None else _array(offsets),
+                [_array(table) for table in tables], _array(ids), None if offsets is None else _array(offsets),
                 pooling=self.pooling,
             )  # fmt: skip
             return torch.from_numpy(found)
@@ -141,7 +155,8 @@ class EmbeddingTables(nn.Module):
                 self._coalesced = embedding_torch.coalesce(self.rows, ids, offsets, grad, self.pooling)
         return self._coalesced
 
-    def _keep(self, ids: Tensor, offsets: Tensor | None, grad: Tensor) -> None:
+    def keep(self, ids: Tensor, offsets: Tensor | None, grad: Tensor) -> None:
+        """Add the gradient of the result of a look-up of `ids` to what is pending."""
         self._pending.append((ids, offsets, grad))
         self._coalesced = None
 
@@ -159,7 +174,7 @@ class _Lookup(Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[None, None, None, None]:
-        ctx.module._keep(ctx.ids, ctx.offsets, grad)
+        ctx.module.keep(ctx.ids, ctx.offsets, grad)
         return None, None, None, None
 
 

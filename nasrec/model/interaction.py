@@ -1,38 +1,46 @@
-"""Feature interactions as torch functions: the compiled kernels on CPU float32, torch's own operators elsewhere."""
+"""Feature interactions as torch functions: the compiled kernels on CPU float32, torch's own operators elsewhere.
+
+Importing this registers the operators `torch.ops.nasrec.dot_interaction`, `fm_interaction`, `low_rank_cross` and
+`attention` (see `nasrec.model.kernel_ops`). The functions here call them under torch.compile and torch.export, and the
+kernels directly otherwise.
+"""
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
 import torch
 from torch import Tensor
-from torch.autograd import Function
-from torch.autograd.function import once_differentiable
-from torch.nn.functional import scaled_dot_product_attention
 
 from nasrec import kernels
+from nasrec.model import interaction_torch
+from nasrec.model.kernel_ops import KernelOp, array, tensor
 
 
 def uses_kernels(x: Tensor) -> bool:
     """The rule of dispatch: kernels take float32 on the CPU; float64 (references) and cuda go through torch."""
-    return x.device.type == "cpu" and x.dtype == torch.float32
+    return x.is_cpu and x.dtype == torch.float32
 
 
-def dot_interaction(x: Tensor) -> Tensor:
-    """Dot products of all pairs of features: `[B, F, D]` to `[B, F(F-1)/2]`, pairs (1,0), (2,0), (2,1), (3,0), ..."""
-    if uses_kernels(x):
-        return _DotInteraction.apply(x)  # type: ignore[no-untyped-call, no-any-return]
-    features = x.shape[1]
-    row, column = torch.tril_indices(features, features, -1, device=x.device)
-    return torch.bmm(x, x.transpose(1, 2)).flatten(1).index_select(1, row * features + column)
+def dot_interaction(x: Tensor, *, diagonal: bool = False) -> Tensor:
+    """Dot products of all pairs of features: `[B, F, D]` to `[B, F(F-1)/2]`, pairs (1,0), (2,0), (2,1), (3,0), ...
+
+    With `diagonal` the pairs of a feature with itself too: `[B, F(F+1)/2]`, (0,0), (1,0), (1,1), (2,0), ...
+    """
+    return _DOT(x, diagonal) if uses_kernels(x) else interaction_torch.dot_interaction(x, diagonal)
 
 
 def fm_interaction(x: Tensor) -> Tensor:
     """Squared sum minus sum of squares over the features (NASRec's FM, no factor 1/2): `[B, F, D]` to `[B, D]`."""
+    return _FM(x) if uses_kernels(x) else interaction_torch.fm_interaction(x)
+
+
+def low_rank_cross(x0: Tensor, x: Tensor, down: Tensor, up: Tensor, bias: Tensor) -> Tensor:
+    """`x0 * (x @ down.T @ up.T + bias) + x`: the cross layer of DCN-v2 in its low-rank form, `[B, D]`.
+
+    `x0`, `x` `[B, D]`, `down` `[rank, D]`, `up` `[D, rank]`, `bias` `[D]` (Wang et al., WWW 2021, arXiv 2008.13535).
+    """
     if uses_kernels(x):
-        return _FmInteraction.apply(x)  # type: ignore[no-untyped-call, no-any-return]
-    return x.sum(1).square() - x.square().sum(1)
+        return _CROSS(x0, x, down, up, bias)
+    return interaction_torch.low_rank_cross(x0, x, down, up, bias)
 
 
 def attention(qkv: Tensor, heads: int) -> Tensor:
@@ -40,56 +48,81 @@ def attention(qkv: Tensor, heads: int) -> Tensor:
 
     Head h has the h-th of `heads` equal parts of D; the scores are scaled by 1 / sqrt(D / heads).
     """
+    return _ATTENTION(qkv, heads) if uses_kernels(qkv) else interaction_torch.attention(qkv, heads)
+
+
+def _dot(x: Tensor, diagonal: bool = False) -> Tensor:
+    if uses_kernels(x) and not diagonal:
+        return tensor(kernels.dot_interaction(array(x)))
+    return interaction_torch.dot_interaction(x, diagonal)
+
+
+def _dot_backward(x: Tensor, grad: Tensor, diagonal: bool = False) -> Tensor:
+    if uses_kernels(x) and not diagonal:
+        return tensor(kernels.dot_interaction_backward(array(x), array(grad)))
+    return interaction_torch.dot_interaction_backward(x, grad, diagonal)
+
+
+def _dot_shape(x: Tensor, diagonal: bool = False) -> Tensor:
+    batch, features, _ = _three(x)
+    return x.new_empty(batch, features * (features + (1 if diagonal else -1)) // 2)
+
+
+def _fm(x: Tensor) -> Tensor:
+    return tensor(kernels.fm_interaction(array(x))) if uses_kernels(x) else interaction_torch.fm_interaction(x)
+
+
+def _fm_backward(x: Tensor, grad: Tensor) -> Tensor:
+    if uses_kernels(x):
+        return tensor(kernels.fm_interaction_backward(array(x), array(grad)))
+    return interaction_torch.fm_interaction_backward(x, grad)
+
+
+def _fm_shape(x: Tensor) -> Tensor:
+    batch, _, dim = _three(x)
+    return x.new_empty(batch, dim)
+
+
+def _cross(x0: Tensor, x: Tensor, down: Tensor, up: Tensor, bias: Tensor) -> Tensor:
+    return interaction_torch.low_rank_cross(*(part.contiguous() for part in (x0, x, down, up, bias)))
+
+
+def _cross_backward(
+    x0: Tensor, x: Tensor, down: Tensor, up: Tensor, bias: Tensor, grad: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    return interaction_torch.low_rank_cross_backward(*(part.contiguous() for part in (x0, x, down, up, bias, grad)))
+
+
+def _cross_shape(x0: Tensor, x: Tensor, down: Tensor, up: Tensor, bias: Tensor) -> Tensor:
+    return torch.empty_like(x, memory_format=torch.contiguous_format)
+
+
+def _attention(qkv: Tensor, heads: int) -> Tensor:
     if uses_kernels(qkv):
-        return _Attention.apply(qkv, heads)  # type: ignore[no-untyped-call, no-any-return]
-    batch, rows, _ = qkv.shape
-    q, k, v = qkv.view(batch, rows, 3, heads, -1).permute(2, 0, 3, 1, 4)
-    return scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+        return tensor(kernels.attention(array(qkv), heads))
+    return interaction_torch.attention(qkv, heads).contiguous()
 
 
-class _DotInteraction(Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        ctx.save_for_backward(x)
-        return _tensor(kernels.dot_interaction(_array(x)))
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> Tensor:
-        (x,) = ctx.saved_tensors
-        return _tensor(kernels.dot_interaction_backward(_array(x), _array(grad)))
+def _attention_backward(qkv: Tensor, grad: Tensor, heads: int) -> Tensor:
+    if uses_kernels(qkv):
+        return tensor(kernels.attention_backward(array(qkv), array(grad), heads))
+    return interaction_torch.attention_backward(qkv, grad, heads)
 
 
-class _FmInteraction(Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        ctx.save_for_backward(x)
-        return _tensor(kernels.fm_interaction(_array(x)))
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> Tensor:
-        (x,) = ctx.saved_tensors
-        return _tensor(kernels.fm_interaction_backward(_array(x), _array(grad)))
+def _attention_shape(qkv: Tensor, heads: int) -> Tensor:
+    batch, rows, width = _three(qkv)
+    if width % (3 * heads) != 0:
+        raise ValueError(f"qkv: last dimension {width}, expected 3 * {heads} heads * 1 or more")
+    return qkv.new_empty(batch, rows, width // 3)
 
 
-class _Attention(Function):
-    @staticmethod
-    def forward(ctx: Any, qkv: Tensor, heads: int) -> Tensor:
-        ctx.save_for_backward(qkv)
-        ctx.heads = heads
-        return _tensor(kernels.attention(_array(qkv), heads))
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        (qkv,) = ctx.saved_tensors
-        return _tensor(kernels.attention_backward(_array(qkv), _array(grad), ctx.heads)), None
+def _three(x: Tensor) -> torch.Size:
+    if x.dim() != 3:
+        raise ValueError(f"{x.dim()} dimensions, expected 3")
+    return x.shape
 
 
-def _array(x: Tensor) -> np.ndarray[Any, np.dtype[np.float32]]:
-    return x.detach().numpy()
-
-
-def _tensor(array: Any) -> Tensor:
-    return torch.from_numpy(array)
+_DOT = KernelOp("dot_interaction", "x", "bool diagonal=False", _dot, _dot_backward, _dot_shape)
+_FM = KernelOp("fm_interaction", "x", "", _fm, _fm_backward, _fm_shape)
+_CROSS = KernelOp("low_rank_cross", "x0 x down up bias", "", _cross, _cross_backward, _cross_shape)
+_ATTENTION = KernelOp("attention", "qkv", "int heads", _attention, _attention_backward, _attention_shape)
