@@ -18,7 +18,7 @@ using kernels::RowGradients;
 
 py::tuple embedding_bag_coalesce(const std::vector<int64_t>& rows, const py::object& ids, const py::object& offsets,
                                  const py::object& grad, bool mean) {
-  const auto checked = check_lookups(rows, ids, offsets, mean);
+  const auto checked = check_lookups(rows, ids, offsets, py::none(), mean);
   const auto gradient = input<float>(grad, "grad", 3);
   const int64_t dim = gradient.shape(2);
   bind::require_shape(gradient, "grad", {checked.lookups.batch, checked.lookups.tables, dim});
