@@ -22,7 +22,7 @@ Array<float> embedding_bag(const std::vector<py::object>& tables, const py::obje
     data.push_back(arrays[t].data());
     rows.push_back(arrays[t].shape(0));
   }
-  const auto checked = check_lookups(rows, ids, offsets, mean);
+  const auto checked = check_lookups(rows, ids, offsets, py::none(), mean);
   const int64_t dim = arrays[0].shape(1);
   Array<float> out({checked.lookups.batch, checked.lookups.tables, dim});
   float* const to = out.mutable_data();

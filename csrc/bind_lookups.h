@@ -10,10 +10,11 @@ using kernels::Lookups;
 
 inline std::string at(const std::string& name, py::ssize_t index) { return name + "[" + std::to_string(index) + "]"; }
 
-// The checked form of ids and offsets; holds the arrays that `lookups` points into.
+// The checked form of ids, offsets and weights; holds the arrays that `lookups` points into.
 struct CheckedLookups {
   Array<int64_t> ids;
   Array<int64_t> offsets;
+  Array<float> weights;
   Lookups lookups;
 };
 
@@ -39,8 +40,9 @@ inline void check_offsets(const int64_t* offsets, int64_t bags, int64_t ids) {
   }
 }
 
+// weights: None, or one float32 per id in an array of the shape of ids.
 inline CheckedLookups check_lookups(const std::vector<int64_t>& rows, const py::object& ids, const py::object& offsets,
-                             bool mean) {
+                                    const py::object& weights, bool mean) {
   const auto tables = static_cast<int64_t>(rows.size());
   if (tables == 0) throw py::value_error("tables: an empty list, expected at least one table");
   for (int64_t t = 0; t < tables; ++t) {
@@ -57,7 +59,7 @@ inline CheckedLookups check_lookups(const std::vector<int64_t>& rows, const py::
     for (int64_t b = 0; b < batch; ++b) {
       for (int64_t t = 0; t < tables; ++t) check_id(data[b * tables + t], rows[t], t, b);
     }
-    checked.lookups = Lookups{data, nullptr, tables, batch, mean};
+    checked.lookups = Lookups{data, nullptr, nullptr, tables, batch, mean};
   } else {
     checked.ids = input<int64_t>(ids, "ids", 1);
     checked.offsets = input<int64_t>(offsets, "offsets", 1);
@@ -73,7 +75,14 @@ inline CheckedLookups check_lookups(const std::vector<int64_t>& rows, const py::
     for (int64_t t = 0; t < tables; ++t) {
       for (int64_t i = place[t * batch]; i < place[(t + 1) * batch]; ++i) check_id(data[i], rows[t], t, i);
     }
-    checked.lookups = Lookups{data, place, tables, batch, mean};
+    checked.lookups = Lookups{data, place, nullptr, tables, batch, mean};
+  }
+  if (!weights.is_none()) {
+    if (mean) throw py::value_error("weights: only with pooling 'sum'");
+    checked.weights = input<float>(weights, "weights", checked.ids.ndim());
+    const auto shape = checked.ids.shape();
+    bind::require_shape(checked.weights, "weights", {shape, shape + checked.ids.ndim()});
+    checked.lookups.weights = checked.weights.data();
   }
   if (checked.lookups.batch >= (int64_t{1} << 32)) throw py::value_error("ids: a batch of 2^32 samples or more");
   return checked;

@@ -14,6 +14,7 @@ namespace kernels {
 struct Lookups {
   const int64_t* ids;
   const int64_t* offsets;  // [tables * batch + 1] or null
+  const float* weights;    // one per id, in the order of ids, or null: the factor of its row (only where not mean)
   int64_t tables;
   int64_t batch;
   bool mean;  // bags are averaged, not summed; an empty bag gives zeros either way

@@ -15,16 +15,39 @@ def embedding_bag_coalesce(
     rows: Sequence[int],
     ids: NDArray[np.int64],
     offsets: NDArray[np.int64] | None,
+    weights: NDArray[np.float32] | None,
     grad: NDArray[np.float32],
     mean: bool,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.float32], float]: ...
-def embedding_bag_adagrad(
+def embedding_bag_square_norm(
+    rows: Sequence[int],
+    ids: NDArray[np.int64],
+    offsets: NDArray[np.int64] | None,
+    weights: NDArray[np.float32] | None,
+    grad: NDArray[np.float32],
+    mean: bool,
+) -> float: ...
+def embedding_bag_step(
     tables: Sequence[NDArray[np.float32]],
-    states: Sequence[NDArray[np.float32]],
+    states: Sequence[NDArray[np.float32]] | None,
     starts: NDArray[np.int64],
     counts: NDArray[np.int64],
     rows: NDArray[np.int64],
     values: NDArray[np.float32],
+    optimizer: int,
+    lr: float,
+    eps: float,
+    scale: float,
+) -> None: ...
+def embedding_bag_update(
+    tables: Sequence[NDArray[np.float32]],
+    states: Sequence[NDArray[np.float32]] | None,
+    ids: NDArray[np.int64],
+    offsets: NDArray[np.int64] | None,
+    weights: NDArray[np.float32] | None,
+    grad: NDArray[np.float32],
+    mean: bool,
+    optimizer: int,
     lr: float,
     eps: float,
     scale: float,

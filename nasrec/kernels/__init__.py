@@ -9,12 +9,20 @@ from nasrec._kernels import isa, set_isa, set_threads, threads
 from nasrec.kernels.attention import attention, attention_backward
 from nasrec.kernels.dot_interaction import dot_interaction, dot_interaction_backward
 from nasrec.kernels.embedding_bag import Pooling, embedding_bag
-from nasrec.kernels.embedding_bag_update import RowGradients, embedding_bag_adagrad, embedding_bag_coalesce
+from nasrec.kernels.embedding_bag_update import (
+    Optimizer,
+    RowGradients,
+    embedding_bag_coalesce,
+    embedding_bag_square_norm,
+    embedding_bag_step,
+    embedding_bag_update,
+)
 from nasrec.kernels.fm_interaction import fm_interaction, fm_interaction_backward
 from nasrec.kernels.implementation import Implementation
 
 __all__ = [
-    "Implementation", "Pooling", "RowGradients", "attention", "attention_backward", "dot_interaction",
-    "dot_interaction_backward", "embedding_bag", "embedding_bag_adagrad", "embedding_bag_coalesce", "fm_interaction",
-    "fm_interaction_backward", "isa", "set_isa", "set_threads", "threads",
+    "Implementation", "Optimizer", "Pooling", "RowGradients", "attention", "attention_backward", "dot_interaction",
+    "dot_interaction_backward", "embedding_bag", "embedding_bag_coalesce", "embedding_bag_square_norm",
+    "embedding_bag_step", "embedding_bag_update", "fm_interaction", "fm_interaction_backward", "isa", "set_isa",
+    "set_threads", "threads",
 ]  # fmt: skip

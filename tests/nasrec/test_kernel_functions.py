@@ -42,71 +42,6 @@ def test_embedding_bag(case, pooling: str) -> None:
     assert got.shape == expected.shape
 
 
-def table_ids(ids: np.ndarray, offsets: np.ndarray, table: int, tables: int) -> np.ndarray:
-    batch = (len(offsets) - 1) // tables
-    return ids[offsets[table * batch] : offsets[(table + 1) * batch]]
-
-
-@settings(max_examples=60, deadline=None)
-@given(lookups(), st.sampled_from(["sum", "mean"]))
-def test_coalesce(case, pooling: str) -> None:
-    tables, ids, offsets, rng = case
-    rows = [len(table) for table in tables]
-    batch = len(ids) if offsets is None else (len(offsets) - 1) // len(tables)
-    grad = rng.standard_normal((batch, len(tables), tables[0].shape[1])).astype(np.float32)
-    exact = kernels.embedding_bag_coalesce(
-        rows, ids, offsets, grad.astype(np.float64), pooling=pooling, implementation="reference"
-    )
-    results = on_every_machine(lambda: kernels.embedding_bag_coalesce(rows, ids, offsets, grad, pooling=pooling))
-    assert len({result.square for result in results}) == 1
-    error, square = 0.0, 0.0
-    for table in range(len(tables)):
-        touched, values = exact.of_table(table)
-        same_bits([result.of_table(table)[1] for result in results])
-        np.testing.assert_array_equal(results[0].of_table(table)[0], touched)
-        # a row's sum of n terms below 6 in size has an error below n * n * 6 * eps / 2
-        per_row = np.bincount(ids[:, table] if offsets is None else table_ids(ids, offsets, table, len(tables)))
-        bound = 3 * EPS * int(per_row.max(initial=1)) ** 2
-        np.testing.assert_allclose(results[0].of_table(table)[1], values, rtol=0, atol=bound)
-        error += 2 * bound * np.abs(values).sum() + bound**2 * values.size
-        square += float(np.square(values).sum())
-    assert abs(results[0].square - square) <= error
-    assert exact.square == pytest.approx(square)
-
-
-@settings(max_examples=40, deadline=None)
-@given(lookups())
-def test_adagrad(case) -> None:
-    tables, ids, offsets, rng = case
-    rows = [len(table) for table in tables]
-    batch = len(ids) if offsets is None else (len(offsets) - 1) // len(tables)
-    grad = rng.standard_normal((batch, len(tables), tables[0].shape[1])).astype(np.float32)
-    gradients = kernels.embedding_bag_coalesce(rows, ids, offsets, grad)
-
-    def two_steps(precision=np.float32, implementation="kernel") -> np.ndarray:
-        data = [table.astype(precision) for table in tables]
-        state = [np.full_like(table, 0.25) for table in data]
-        for scale in (1.0, 0.5):
-            kernels.embedding_bag_adagrad(
-                data, state, gradients, lr=0.1, eps=0.01, scale=scale, implementation=implementation
-            )
-        return np.concatenate([array.ravel() for array in data + state])
-
-    got = same_bits(on_every_machine(two_steps))
-    np.testing.assert_allclose(got, two_steps(np.float64, "reference"), rtol=2e-5, atol=1e-6)
-
-
-def test_ids_far_beyond_the_radix_digits() -> None:
-    """Rows up to 2^31 and more lookups than the wide digit's threshold; the tables themselves are not needed."""
-    rng = np.random.default_rng(1)
-    ids = rng.choice([0, 5, 2**11, 2**22 - 1, 2**31, 2**32 - 1], (5000, 1))
-    grad = np.ones((5000, 1, 1), np.float32)
-    result = kernels.embedding_bag_coalesce([2**32], ids, None, grad, pooling="sum")
-    rows, counts = np.unique(ids, return_counts=True)
-    np.testing.assert_array_equal(result.of_table(0)[0], rows)
-    np.testing.assert_array_equal(result.of_table(0)[1][:, 0], counts)
-
-
 @pytest.mark.parametrize("bad", [-1, 3, 2**63 - 1, -(2**63)])
 def test_id_out_of_range_names_the_place(bad: int) -> None:
     tables = [np.ones((5, 2), np.float32), np.ones((3, 2), np.float32)]
@@ -115,8 +50,6 @@ def test_id_out_of_range_names_the_place(bad: int) -> None:
     message = rf"table 1, position 2: id {bad} is not in 0\.\.2"
     with pytest.raises(IndexError, match=message):
         kernels.embedding_bag(tables, ids)
-    with pytest.raises(IndexError, match=message):
-        kernels.embedding_bag_coalesce([5, 3], ids, None, np.ones((4, 2, 2), np.float32))
     flat, offsets = np.array([0, 4, 0, bad]), np.array([0, 1, 2, 4, 4])
     with pytest.raises(IndexError, match=rf"table 1, position 3: id {bad}"):
         kernels.embedding_bag(tables, flat, offsets)
@@ -137,23 +70,6 @@ def test_bad_offsets(offsets: list[int], message: str) -> None:
     tables = [np.ones((5, 2), np.float32)] * 2
     with pytest.raises(ValueError, match=message):
         kernels.embedding_bag(tables, np.zeros(3, np.int64), np.array(offsets, np.int64))
-
-
-def test_a_step_that_is_refused_changes_nothing() -> None:
-    tables, state = [np.ones((3, 2), np.float32)], [np.zeros((3, 2), np.float32)]
-    good = kernels.embedding_bag_coalesce([3], np.array([[0], [2]]), None, np.ones((2, 1, 2), np.float32))
-    bad = kernels.RowGradients(good.starts, good.counts, np.array([0, 3]), good.values, 1.0)
-    with pytest.raises(IndexError, match=r"table 0, position 1: id 3 is not in 0\.\.2"):
-        kernels.embedding_bag_adagrad(tables, state, bad, lr=1, eps=0)
-    with pytest.raises(ValueError, match="same memory"):
-        kernels.embedding_bag_adagrad(tables, tables, good, lr=1, eps=0)
-    assert (tables[0] == 1).all()
-    assert (state[0] == 0).all()
-    tables[0].flags.writeable = False
-    with pytest.raises(ValueError, match=r"tables\[0\]: read-only"):
-        kernels.embedding_bag_adagrad(tables, state, good, lr=1, eps=0)
-    with pytest.raises(TypeError, match="changed in place"):
-        kernels.embedding_bag_adagrad([np.ones((2, 3), np.float32).T], state, good, lr=1, eps=0)
 
 
 @settings(max_examples=60, deadline=None)
