@@ -8,20 +8,20 @@ from nasrec import _kernels
 from nasrec.kernels.implementation import Floats, Implementation, is_compiled
 
 
-def dot_interaction(x: Floats, *, implementation: Implementation = "kernel") -> Floats:
+def dot_interaction(x: Floats, *, diagonal: bool = False, implementation: Implementation = "kernel") -> Floats:
     """Dot products of all pairs of features: `[batch, features, dim]` to `[batch, features (features - 1) / 2]`.
 
     The strict lower triangle row by row: pairs (1,0), (2,0), (2,1), (3,0), ... (DLRM; Naumov et al., arXiv 1906.00091).
     """
     if is_compiled(implementation):
-        return _kernels.dot_interaction(x)
+        return _kernels.dot_interaction(x, diagonal)
     return _dot_interaction(x)
 
 
-def dot_interaction_backward(x: Floats, grad: Floats, *, implementation: Implementation = "kernel") -> Floats:
+def dot_interaction_backward(x: Floats, grad: Floats, *, diagonal: bool = False, implementation: Implementation = "kernel") -> Floats:
     """The gradient of `dot_interaction` with respect to `x`, from `grad` shaped as its result."""
     if is_compiled(implementation):
-        return _kernels.dot_interaction_backward(x, grad)
+        return _kernels.dot_interaction_backward(x, grad, diagonal)
     return _dot_interaction_backward(x, grad)
 
 
