@@ -85,11 +85,19 @@ void multiply_sample(const float* panels, int64_t features, int64_t dim, int64_t
   }
 }
 
+struct Sample {
+  const float* grad;
+  int64_t features, dim, diagonal;
+  int64_t ahead;  // numbers from this sample to one that will be needed soon, 0 where there is none
+  bool streams;   // whether the result goes past the caches
+};
+
 // Sums of x[j] * grad[pair(i + r, j)] over j for `Rows` rows and the registers at x and out. With Edge there is one
 // register of which only the first `lanes` lanes count.
 template <int Rows, int Vectors, bool Edge>
-inline void gradient_tile(const float* x, const float* grad, int64_t features, int64_t dim, int64_t diagonal, int64_t i,
-                          int64_t lanes, float* out) {
+inline void gradient_tile(const Sample& sample, const float* x, int64_t i, int64_t lanes, float* out) {
+  const float* const grad = sample.grad;
+  const int64_t features = sample.features, dim = sample.dim, diagonal = sample.diagonal;
   Floats sum[Rows][Vectors] = {};
   Floats feature[Vectors];
   const auto read = [&](const float* from) {
@@ -121,6 +129,7 @@ inline void gradient_tile(const float* x, const float* grad, int64_t features, i
     for (int v = 0; v < Vectors; ++v) {
       float* const to = out + (i + r) * dim + v * kLanes;
       if constexpr (Edge) store_first(to, lanes, sum[r][v]);
+      else if (sample.streams) stream(to, sum[r][v]);
       else store(to, sum[r][v]);
     }
   }
@@ -128,39 +137,33 @@ inline void gradient_tile(const float* x, const float* grad, int64_t features, i
 
 // All rows of `Vectors` registers, in blocks of nearly equal size.
 template <int Rows, int Vectors, bool Edge = false>
-void gradient_rows(const float* x, const float* grad, int64_t features, int64_t dim, int64_t diagonal, int64_t lanes,
-                   int64_t ahead, float* out) {
-  const int64_t blocks = (features + Rows - 1) / Rows;
+void gradient_rows(const Sample& sample, const float* x, int64_t lanes, float* out) {
+  constexpr int64_t kBytes = Vectors * kLanes * sizeof(float);
+  const int64_t features = sample.features, blocks = (features + Rows - 1) / Rows;
   for (int64_t block = 0; block < blocks; ++block) {
-    const int64_t i = block * features / blocks;
-    for (int64_t r = i; ahead != 0 && r < (block + 1) * features / blocks; ++r) {
-      prefetch(x + ahead + r * dim, Vectors * kLanes * sizeof(float));
-      prefetch(out + ahead + r * dim, Vectors * kLanes * sizeof(float));
+    const int64_t i = block * features / blocks, end = (block + 1) * features / blocks;
+    for (int64_t r = i; sample.ahead != 0 && r < end; ++r) {
+      const int64_t next = sample.ahead + r * sample.dim;
+      prefetch(x + next, kBytes);
+      if (!sample.streams) prefetch(out + next, kBytes);
     }
-    with_known<Rows>((block + 1) * features / blocks - i, [&](auto known) {
-      gradient_tile<known.value, Vectors, Edge>(x, grad, features, dim, diagonal, i, lanes, out);
+    with_known<Rows>(end - i, [&](auto known) {
+      gradient_tile<known.value, Vectors, Edge>(sample, x, i, lanes, out);
     });
   }
 }
 
-void gradient_sample(const float* x, const float* grad, int64_t features, int64_t dim, int64_t diagonal, int64_t ahead,
-                     float* out) {
+void gradient_sample(const Sample& sample, const float* x, float* out) {
+  const int64_t dim = sample.dim;
   int64_t d = 0;
   if constexpr (kRegisters == 32) {
-    for (; d + 4 * kLanes <= dim; d += 4 * kLanes) {
-      gradient_rows<6, 4>(x + d, grad, features, dim, diagonal, kLanes, ahead, out + d);
-    }
+    for (; d + 4 * kLanes <= dim; d += 4 * kLanes) gradient_rows<6, 4>(sample, x + d, kLanes, out + d);
   }
   constexpr int kRows = kRegisters == 32 ? 9 : 6;
-  for (; d + 2 * kLanes <= dim; d += 2 * kLanes) {
-    gradient_rows<kRows, 2>(x + d, grad, features, dim, diagonal, kLanes, ahead, out + d);
-  }
-  for (; d + kLanes <= dim; d += kLanes) gradient_rows<9, 1>(x + d, grad, features, dim, diagonal, kLanes, ahead, out + d);
-  if (d < dim) gradient_rows<4, 1, true>(x + d, grad, features, dim, diagonal, dim - d, ahead, out + d);
+  for (; d + 2 * kLanes <= dim; d += 2 * kLanes) gradient_rows<kRows, 2>(sample, x + d, kLanes, out + d);
+  for (; d + kLanes <= dim; d += kLanes) gradient_rows<9, 1>(sample, x + d, kLanes, out + d);
+  if (d < dim) gradient_rows<4, 1, true>(sample, x + d, dim - d, out + d);
 }
-
-constexpr bool is_narrow(const float*) { return false; }
-constexpr bool is_narrow(const uint16_t*) { return true; }
 
 }  // namespace
 
@@ -205,21 +208,25 @@ void dot_interaction_backward(const T* x, const T* grad, int64_t batch, int64_t 
   constexpr bool kIsFloat = sizeof(T) == sizeof(float);
   const int64_t pairs = triangle(features + diagonal);
   const int64_t size = features * dim;
+  bool through = false;
+  if constexpr (kIsFloat) through = streams(grad_x, batch * features, dim);
   const Scratch<float> numbers(threads, kIsFloat ? 0 : 2 * size + pairs);
   parallel_rows(batch, kSamples, threads, [&](int64_t begin, int64_t end, int worker) {
     for (int64_t b = begin; b < end; ++b) {
       if constexpr (kIsFloat) {
-        gradient_sample(x + b * size, grad + b * pairs, features, dim, diagonal, b + 1 < end ? size : 0, grad_x + b * size);
+        const Sample sample{grad + b * pairs, features, dim, diagonal, b + 1 < end ? size : 0, through};
+        gradient_sample(sample, x + b * size, grad_x + b * size);
       } else {
         float* const sample = numbers.of(worker);
         float* const result = sample + size;
         float* const factors = result + size;
         widen(x + b * size, size, sample);
         widen(grad + b * pairs, pairs, factors);
-        gradient_sample(sample, factors, features, dim, diagonal, 0, result);
+        gradient_sample({factors, features, dim, diagonal, 0, false}, sample, result);
         narrow(result, size, grad_x + b * size);
       }
     }
+    if (through) end_streams();
   });
 }
 

@@ -79,6 +79,31 @@ inline NarrowFloats multiply_add(const NarrowFloats& a, const NarrowFloats& b, c
 inline Floats multiply_add(const Floats& a, const Floats& b, const Floats& c) { return a * b + c; }
 #endif
 
+// A store that goes past the caches: for results too large to stay there, it saves reading what is overwritten. `to` is
+// aligned as a register; end_streams() comes before another thread may read the result.
+inline void stream(float* to, const Floats& value) {
+#if defined(__AVX512F__)
+  _mm512_stream_ps(to, (__m512)value);
+#elif defined(__AVX2__)
+  _mm256_stream_ps(to, (__m256)value);
+#else
+  store(to, value);
+#endif
+}
+
+inline void end_streams() {
+#if defined(__AVX2__)
+  _mm_sfence();
+#endif
+}
+
+// Whether to stream rows of `dim` numbers: whole cache lines, and more of them than caches are likely to keep
+// (8 MB).
+inline bool streams(const float* to, int64_t rows, int64_t dim) {
+  constexpr int64_t kLine = 64 / sizeof(float), kLarge = 1 << 21;
+  return dim % kLine == 0 && reinterpret_cast<uintptr_t>(to) % 64 == 0 && rows * dim >= kLarge;
+}
+
 // Asks for memory that is needed soon: into the second-level cache, a line at a time.
 inline void prefetch(const void* from, int64_t bytes) {
   for (int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(static_cast<const char*>(from) + i, 0, 2);
