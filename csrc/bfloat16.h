@@ -37,7 +37,7 @@ inline void store_first(uint16_t* to, int64_t count, const Floats& value) {
 }
 
 inline void stream(uint16_t* to, const Floats& value) { store(to, value); }
-inline bool streams(const uint16_t*, int64_t, int64_t) { return false; }
+inline bool streams(const uint16_t*, int64_t, int64_t, int64_t) { return false; }
 
 inline void widen(const uint16_t* from, int64_t count, float* to) {
   int64_t i = 0;

@@ -15,6 +15,7 @@ namespace kernels::KERNEL_ISA {
 namespace {
 
 constexpr int64_t kSamples = 16;        // samples that a thread takes at a time
+constexpr int64_t kLarge = 1 << 20;     // numbers of a gradient from which streaming wins (measured)
 constexpr int64_t kPanel = 32;          // features side by side; more of them form further panels
 constexpr int64_t kSpare = 2 * kLanes;  // room beyond the end for whole registers
 
@@ -209,7 +210,7 @@ void dot_interaction_backward(const T* x, const T* grad, int64_t batch, int64_t 
   const int64_t pairs = triangle(features + diagonal);
   const int64_t size = features * dim;
   bool through = false;
-  if constexpr (kIsFloat) through = streams(grad_x, batch * features, dim);
+  if constexpr (kIsFloat) through = streams(grad_x, batch * features, dim, kLarge);
   const Scratch<float> numbers(threads, kIsFloat ? 0 : 2 * size + pairs);
   parallel_rows(batch, kSamples, threads, [&](int64_t begin, int64_t end, int worker) {
     for (int64_t b = begin; b < end; ++b) {

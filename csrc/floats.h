@@ -97,11 +97,9 @@ inline void end_streams() {
 #endif
 }
 
-// Whether to stream rows of `dim` numbers: whole cache lines, and more of them than caches are likely to keep
-// (8 MB).
-inline bool streams(const float* to, int64_t rows, int64_t dim) {
-  constexpr int64_t kLine = 64 / sizeof(float), kLarge = 1 << 21;
-  return dim % kLine == 0 && reinterpret_cast<uintptr_t>(to) % 64 == 0 && rows * dim >= kLarge;
+// Whether to stream rows of `dim` numbers: whole cache lines, `large` numbers or more.
+inline bool streams(const float* to, int64_t rows, int64_t dim, int64_t large) {
+  return dim % (64 / sizeof(float)) == 0 && reinterpret_cast<uintptr_t>(to) % 64 == 0 && rows * dim >= large;
 }
 
 // Asks for memory that is needed soon: into the second-level cache, a line at a time.

@@ -10,6 +10,7 @@ namespace kernels::KERNEL_ISA {
 namespace {
 
 constexpr int64_t kSamples = 32;  // samples that a thread takes at a time
+constexpr int64_t kLarge = 1 << 21;  // numbers of a gradient that caches don't keep (measured: below, streaming loses)
 constexpr int kWide = 4;          // registers side by side
 
 // What is worked on: columns of one sample, `lanes` of them where it is less than a register.
@@ -97,7 +98,7 @@ template <class T>
 void fm_interaction_backward(const T* x, const T* grad, int64_t batch, int64_t features, int64_t dim, T* grad_x,
                              int threads) {
   const int64_t size = features * dim;
-  const bool through = streams(grad_x, batch * features, dim);
+  const bool through = streams(grad_x, batch * features, dim, kLarge);
   parallel_rows(batch, kSamples, threads, [&](int64_t begin, int64_t end, int) {
     for (int64_t b = begin; b < end; ++b) {
       for_columns(dim, [&](auto vectors, auto edge, int64_t d, int64_t lanes) {
