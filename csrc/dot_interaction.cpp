@@ -7,8 +7,8 @@
 
 // Forward: a sample is transposed so that its features lie side by side; then a row of the triangle is a sum of
 // registers over d that needs no addition across lanes, and the factor of a row is one number beside them. A row is
-// stored in whole registers: what goes beyond its end is overwritten by the rows that follow, so the last sample of a
-// piece goes through a spare place.
+// stored in whole registers: what goes beyond its end is overwritten by the rows that follow, so the last samples of
+// a piece go through a spare place.
 // Backward: a row of the gradient is a sum of the other features' vectors, each times one number of the triangle.
 
 namespace kernels::KERNEL_ISA {
@@ -178,13 +178,15 @@ void dot_interaction(const T* x, int64_t batch, int64_t features, int64_t dim, b
   const Scratch<float> panels(threads, count * width * dim + kSpare);
   const Scratch<float> triangles(threads, pairs + kSpare);
   const Scratch<float> samples(threads, kIsFloat ? 0 : features * dim);
+  // Whether what sample b writes beyond its end is overwritten by samples of the same piece.
+  const auto inside = [&](int64_t b, int64_t end) { return (end - b - 1) * pairs >= kSpare; };
   parallel_rows(batch, kSamples, threads, [&](int64_t begin, int64_t end, int worker) {
     for (int64_t b = begin; b < end; ++b) {
       const float* sample;
       float* to = triangles.of(worker);
       if constexpr (kIsFloat) {
         sample = x + b * features * dim;
-        if (b + 1 < end) to = out + b * pairs;
+        if (inside(b, end)) to = out + b * pairs;
       } else {
         sample = samples.of(worker);
         widen(x + b * features * dim, features * dim, samples.of(worker));
@@ -198,7 +200,7 @@ void dot_interaction(const T* x, int64_t batch, int64_t features, int64_t dim, b
       multiply_sample(panels.of(worker), features, dim, width, diagonal, x + (b + more) * features * dim,
                       more ? dim * sizeof(T) : 0, to);
       if constexpr (!kIsFloat) narrow(to, pairs, out + b * pairs);
-      else if (b + 1 == end) std::memcpy(out + b * pairs, to, pairs * sizeof(float));
+      else if (!inside(b, end)) std::memcpy(out + b * pairs, to, pairs * sizeof(float));
     }
   });
 }

@@ -50,9 +50,12 @@ inline Vector fill(float value) {
 inline Floats load_first(const float* from, int64_t count) {
 #if defined(__AVX512F__)
   return (Floats)_mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << count) - 1), from);
+#elif defined(__AVX2__)
+  const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+  return (Floats)_mm256_maskload_ps(from, _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(count)), lanes));
 #else
   Floats value = {};
-  __builtin_memcpy(&value, from, count * sizeof(float));
+  std::memcpy(&value, from, count * sizeof(float));
   return value;
 #endif
 }
@@ -61,7 +64,7 @@ inline void store_first(float* to, int64_t count, const Floats& value) {
 #if defined(__AVX512F__)
   _mm512_mask_storeu_ps(to, static_cast<__mmask16>((1u << count) - 1), (__m512)value);
 #else
-  __builtin_memcpy(to, &value, count * sizeof(float));
+  std::memcpy(to, &value, count * sizeof(float));
 #endif
 }
 
