@@ -50,10 +50,16 @@ py::array backward(const py::object& x, const py::object& grad, bool diagonal) {
 }  // namespace
 
 void bind::add_dot_interaction(py::module_& module) {
-  module.def("dot_interaction", [](const py::object& x, bool diagonal) {
-    return holds_bfloat16(x) ? forward<uint16_t>(x, diagonal) : forward<float>(x, diagonal);
-  });
-  module.def("dot_interaction_backward", [](const py::object& x, const py::object& grad, bool diagonal) {
-    return holds_bfloat16(x) ? backward<uint16_t>(x, grad, diagonal) : backward<float>(x, grad, diagonal);
-  });
+  module.def(
+      "dot_interaction",
+      [](const py::object& x, bool diagonal) {
+        return holds_bfloat16(x) ? forward<uint16_t>(x, diagonal) : forward<float>(x, diagonal);
+      },
+      py::arg("x"), py::arg("diagonal") = false);
+  module.def(
+      "dot_interaction_backward",
+      [](const py::object& x, const py::object& grad, bool diagonal) {
+        return holds_bfloat16(x) ? backward<uint16_t>(x, grad, diagonal) : backward<float>(x, grad, diagonal);
+      },
+      py::arg("x"), py::arg("grad"), py::arg("diagonal") = false);
 }

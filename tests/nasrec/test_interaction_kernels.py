@@ -1,4 +1,4 @@
-"""Feature interactions against their definitions in float64: every instruction set, number of threads, kind of number."""
+"""Feature interactions against their definitions in float64, on every instruction set and for every kind of number."""
 
 from __future__ import annotations
 
