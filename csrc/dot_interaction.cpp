@@ -21,18 +21,33 @@ constexpr int64_t kSpare = 2 * kLanes;  // room beyond the end for whole registe
 
 constexpr int64_t triangle(int64_t rows) { return rows * (rows - 1) / 2; }
 
+// Rows of the next sample, to be fetched while this one is worked on: a line of each for every kStep of d.
+constexpr int64_t kStep = 16;
+struct Ahead {
+  const char* rows;  // nullptr where there are none
+  int64_t row_bytes, step_bytes;
+};
+
 // Rows times columns, for registers of columns that stand `width` apart for one d and the next. Row r of the triangle
 // has length + r columns and is stored after those before it.
 template <class Vector, int Rows, int Vectors>
-inline void multiply(const float* rows, const float* columns, int64_t dim, int64_t width, int64_t length, float* to) {
+inline void multiply(const float* rows, const float* columns, int64_t dim, int64_t width, int64_t length,
+                     const Ahead& ahead, float* to) {
   constexpr int kSize = sizeof(Vector) / sizeof(float);
   Vector sum[Rows][Vectors] = {};
-  for (int64_t d = 0; d < dim; ++d, rows += width, columns += width) {
-    Vector column[Vectors];
-    for (int v = 0; v < Vectors; ++v) column[v] = load<Vector>(columns + v * kSize);
-    for (int r = 0; r < Rows; ++r) {
-      const Vector factor = fill<Vector>(rows[r]);
-      for (int v = 0; v < Vectors; ++v) sum[r][v] = multiply_add(factor, column[v], sum[r][v]);
+  for (int64_t begin = 0; begin < dim; begin += kStep) {
+    if (ahead.rows != nullptr) {
+      const char* const line = ahead.rows + begin / kStep * ahead.step_bytes;
+      for (int r = 0; r < Rows; ++r) __builtin_prefetch(line + r * ahead.row_bytes, 0, 2);
+    }
+    const int64_t end = begin + kStep < dim ? begin + kStep : dim;
+    for (int64_t d = begin; d < end; ++d, rows += width, columns += width) {
+      Vector column[Vectors];
+      for (int v = 0; v < Vectors; ++v) column[v] = load<Vector>(columns + v * kSize);
+      for (int r = 0; r < Rows; ++r) {
+        const Vector factor = fill<Vector>(rows[r]);
+        for (int v = 0; v < Vectors; ++v) sum[r][v] = multiply_add(factor, column[v], sum[r][v]);
+      }
     }
   }
   for (int r = 0; r < Rows; ++r, to += length++) {
@@ -44,9 +59,10 @@ inline void multiply(const float* rows, const float* columns, int64_t dim, int64
 // row writes beyond its end comes before the first columns of the next.
 template <int Rows>
 inline void multiply_panel(const float* rows, const float* panel, int64_t columns, int64_t dim, int64_t width,
-                           int64_t length, float* to) {
+                           int64_t length, Ahead& ahead, float* to) {
   const auto part = [&](auto vector, auto count, int64_t c) {
-    multiply<decltype(vector), Rows, count.value>(rows, panel + c, dim, width, length, to + c);
+    multiply<decltype(vector), Rows, count.value>(rows, panel + c, dim, width, length, ahead, to + c);
+    ahead.rows = nullptr;  // the first part has done it
   };
   if constexpr (kNarrow < kLanes) {
     if (columns > 24) return part(Floats{}, Known<2>{}, 0);
@@ -65,21 +81,22 @@ inline void multiply_panel(const float* rows, const float* panel, int64_t column
 
 // The triangle of one sample, of which row i has i + diagonal columns.
 void multiply_sample(const float* panels, int64_t features, int64_t dim, int64_t width, int64_t diagonal,
-                     const void* next, int64_t bytes, float* pairs) {
+                     const Ahead& next, float* pairs) {
   int64_t i = features <= width ? 1 - diagonal : 0;  // blocks of rows must not go across panels
   while (i < features) {
     const float* const rows = panels + i / width * width * dim + i % width;
     const int64_t length = i + diagonal;
     const int64_t block = kLanes == 16 || length <= 1 ? 8 : 4;
     const int64_t count = features - i < block ? features - i : block;
-    prefetch(static_cast<const char*>(next) + i * bytes, count * bytes);
+    Ahead ahead = next;
+    if (ahead.rows != nullptr) ahead.rows += i * ahead.row_bytes;
     with_known<8>(count, [&](auto known) {
       constexpr int kRows = known.value;
       const int64_t columns = length + kRows - 1;
       for (int64_t panel = (columns - 1) / width; panel >= 0; --panel) {
         const int64_t from = panel * width;
         multiply_panel<kRows>(rows, panels + from * dim, columns - from < width ? columns - from : width, dim, width,
-                              length, pairs + triangle(length) + from);
+                              length, ahead, pairs + triangle(length) + from);
       }
     });
     i += count;
@@ -140,9 +157,10 @@ inline void gradient_tile(const Sample& sample, const float* x, int64_t i, int64
 template <int Rows, int Vectors, bool Edge = false>
 void gradient_rows(const Sample& sample, const float* x, int64_t lanes, float* out) {
   constexpr int64_t kBytes = Vectors * kLanes * sizeof(float);
-  const int64_t features = sample.features, blocks = (features + Rows - 1) / Rows;
-  for (int64_t block = 0; block < blocks; ++block) {
-    const int64_t i = block * features / blocks, end = (block + 1) * features / blocks;
+  const int64_t features = sample.features;
+  int64_t i = 0;
+  for (int64_t blocks = (features + Rows - 1) / Rows; blocks > 0; --blocks) {
+    const int64_t end = i + (features - i) / blocks;
     for (int64_t r = i; sample.ahead != 0 && r < end; ++r) {
       const int64_t next = sample.ahead + r * sample.dim;
       prefetch(x + next, kBytes);
@@ -151,6 +169,7 @@ void gradient_rows(const Sample& sample, const float* x, int64_t lanes, float* o
     with_known<Rows>(end - i, [&](auto known) {
       gradient_tile<known.value, Vectors, Edge>(sample, x, i, lanes, out);
     });
+    i = end;
   }
 }
 
@@ -196,9 +215,9 @@ void dot_interaction(const T* x, int64_t batch, int64_t features, int64_t dim, b
         transpose(sample + from * dim, dim, features - from < width ? features - from : width, dim, width,
                   panels.of(worker) + from * dim);
       }
-      const bool more = b + 1 < end;
-      multiply_sample(panels.of(worker), features, dim, width, diagonal, x + (b + more) * features * dim,
-                      more ? dim * sizeof(T) : 0, to);
+      const char* const next = reinterpret_cast<const char*>(x + (b + 1) * features * dim);
+      const Ahead ahead{b + 1 < end ? next : nullptr, static_cast<int64_t>(dim * sizeof(T)), kStep * sizeof(T)};
+      multiply_sample(panels.of(worker), features, dim, width, diagonal, ahead, to);
       if constexpr (!kIsFloat) narrow(to, pairs, out + b * pairs);
       else if (!inside(b, end)) std::memcpy(out + b * pairs, to, pairs * sizeof(float));
     }
