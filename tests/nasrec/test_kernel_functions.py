@@ -72,31 +72,6 @@ def test_bad_offsets(offsets: list[int], message: str) -> None:
         kernels.embedding_bag(tables, np.zeros(3, np.int64), np.array(offsets, np.int64))
 
 
-@settings(max_examples=60, deadline=None)
-@given(st.integers(0, 40), st.integers(1, 40), st.integers(1, 40), st.integers(0, 2**32))
-def test_interactions(batch: int, features: int, dim: int, seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    x = rng.standard_normal((batch, features, dim)).astype(np.float32)
-    exact = x.astype(np.float64)
-    size = np.abs(exact).max(initial=0.0)
-    for name, terms in (("dot_interaction", dim), ("fm_interaction", 2 * features**2)):
-        forward, backward = getattr(kernels, name), getattr(kernels, f"{name}_backward")
-        got = same_bits(on_every_machine(lambda forward=forward: forward(x)))
-        bound = EPS * terms * (dim if name == "dot_interaction" else features) * size**2
-        np.testing.assert_allclose(got, forward(exact, implementation="reference"), rtol=0, atol=bound)
-        grad = rng.standard_normal(got.shape).astype(np.float32)
-        expected = backward(exact, grad.astype(np.float64), implementation="reference")
-        got = same_bits(on_every_machine(lambda backward=backward, grad=grad: backward(x, grad)))
-        bound = 2 * EPS * (features + 1) ** 2 * size * np.abs(grad).max(initial=0.0)
-        np.testing.assert_allclose(got, expected, rtol=0, atol=bound)
-
-
-def test_interactions_by_hand() -> None:
-    x = np.array([[[1, 2], [3, 4], [5, 6]]], np.float32)
-    assert kernels.dot_interaction(x).tolist() == [[11, 17, 39]]  # (1,0), (2,0), (2,1)
-    assert kernels.fm_interaction(x).tolist() == [[9**2 - 35, 12**2 - 56]]
-    assert kernels.dot_interaction(x[:, :1]).shape == (1, 0)
-    assert kernels.fm_interaction(x[:, :1]).tolist() == [[0, 0]]
 
 
 def test_strided_and_read_only_inputs() -> None:
@@ -104,8 +79,6 @@ def test_strided_and_read_only_inputs() -> None:
     x = rng.standard_normal((6, 5, 8)).astype(np.float32)
     strided = np.repeat(x, 2, axis=2)[:, :, ::2]
     strided.flags.writeable = False
-    for name in ("dot_interaction", "fm_interaction"):
-        np.testing.assert_array_equal(getattr(kernels, name)(strided), getattr(kernels, name)(x))
     np.testing.assert_array_equal(kernels.attention(strided[..., :6], 1), kernels.attention(x[..., :6].copy(), 1))
     table, ids = rng.standard_normal((9, 4)).astype(np.float32), rng.integers(0, 9, (7, 1))
     expected = kernels.embedding_bag([table], ids)
@@ -117,14 +90,6 @@ def test_strided_and_read_only_inputs() -> None:
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: kernels.dot_interaction(np.ones((2, 3, 4))), TypeError, "x: dtype float64, expected float32"),
-        (lambda: kernels.dot_interaction([[1.0]]), TypeError, "x: a list, expected a NumPy array"),
-        (lambda: kernels.fm_interaction(np.ones((2, 3), np.float32)), ValueError, r"x: shape \(2, 3\), expected 3 dim"),
-        (
-            lambda: kernels.fm_interaction_backward(np.ones((2, 3, 4), np.float32), np.ones((2, 3), np.float32)),
-            ValueError,
-            r"grad: shape \(2, 3\), expected \(2, 4\)",
-        ),
         (lambda: kernels.attention(np.ones((2, 3, 6)), 1), TypeError, "qkv: dtype float64, expected float32"),
         (lambda: kernels.attention(np.ones((2, 3, 6), np.float32), 0), ValueError, "heads: 0, expected 1 or more"),
         (
@@ -149,7 +114,6 @@ def test_strided_and_read_only_inputs() -> None:
             ValueError,
             r"tables\[1\]: shape \(2, 4\), expected \(2, 3\)",
         ),
-        (lambda: kernels.fm_interaction(np.ones((1, 1, 1)), implementation="slow"), ValueError, "'slow', allowed"),
         (lambda: kernels.embedding_bag([], np.ones(1), pooling="max"), ValueError, "pooling: 'max', allowed"),
     ],
 )
