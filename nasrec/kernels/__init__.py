@@ -8,13 +8,30 @@ set. Arrays that are not contiguous are copied; another kind of number than the 
 from nasrec._kernels import isa, set_isa, set_threads, threads
 from nasrec.kernels.attention import attention, attention_backward
 from nasrec.kernels.dot_interaction import dot_interaction, dot_interaction_backward
-from nasrec.kernels.embedding_bag import Pooling, embedding_bag
+from nasrec.kernels.embedding_bag import Pooling, Table, embedding_bag
 from nasrec.kernels.embedding_bag_update import RowGradients, embedding_bag_adagrad, embedding_bag_coalesce
 from nasrec.kernels.fm_interaction import fm_interaction, fm_interaction_backward
 from nasrec.kernels.implementation import Implementation
+from nasrec.kernels.quantized_rows import QuantizedRows, quantize_rows
 
 __all__ = [
-    "Implementation", "Pooling", "RowGradients", "attention", "attention_backward", "dot_interaction",
-    "dot_interaction_backward", "embedding_bag", "embedding_bag_adagrad", "embedding_bag_coalesce", "fm_interaction",
-    "fm_interaction_backward", "isa", "set_isa", "set_threads", "threads",
+    "Implementation",
+    "Pooling",
+    "QuantizedRows",
+    "RowGradients",
+    "Table",
+    "attention",
+    "attention_backward",
+    "dot_interaction",
+    "dot_interaction_backward",
+    "embedding_bag",
+    "embedding_bag_adagrad",
+    "embedding_bag_coalesce",
+    "fm_interaction",
+    "fm_interaction_backward",
+    "isa",
+    "quantize_rows",
+    "set_isa",
+    "set_threads",
+    "threads",
 ]  # fmt: skip
