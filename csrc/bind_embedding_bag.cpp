@@ -8,6 +8,7 @@ namespace {
 namespace py = pybind11;
 using bind::Array;
 using bind::at;
+using bind::at;
 using bind::check_lookups;
 using bind::input;
 using kernels::RowFormat;
@@ -65,12 +66,14 @@ Tables number_tables(const std::vector<py::object>& tables) {
   result.format = format_of(tables[0]);
   for (std::size_t t = 0; t < tables.size(); ++t) {
     const auto array = numbers(tables[t], result.format, static_cast<int64_t>(t));
-    const auto expected = t == 0 && array.ndim() == 2 ? array.shape(1) : result.dim;
-    if (array.ndim() != 2 || array.shape(1) != expected) {
-      const auto rows = array.ndim() > 0 ? array.shape(0) : 0;
-      bind::require_shape(array, at("tables", static_cast<int64_t>(t)), {rows, expected});
+    if (array.ndim() != 2) {
+      throw py::value_error(at("tables", static_cast<int64_t>(t)) + ": shape " + bind::shape_of(array) +
+                            ", expected 2 dimensions");
     }
-    result.dim = expected;
+    if (t == 0) result.dim = array.shape(1);
+    if (array.shape(1) != result.dim) {
+      bind::require_shape(array, at("tables", static_cast<int64_t>(t)), {array.shape(0), result.dim});
+    }
     result.stride = result.dim * array.itemsize();
     result.counts.push_back(array.shape(0));
     result.data.push_back(array.data());

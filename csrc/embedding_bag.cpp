@@ -14,7 +14,8 @@ constexpr int64_t kMostAhead = 32;    // lookups between a prefetch and its use,
 constexpr int64_t kStreamed = 4 << 20;  // bytes of a result that goes past the caches: below, who reads it next would
                                         // wait longer than was saved (measured with that reading)
 
-// What all bags of a call have in common.
+// What all bags of a call have in common. Functions have a template argument kExact: rows of exactly kVectors registers,
+// one after the other, that start with a cache line; scales and biases apart. Then all of that is known at compile time.
 struct Bags {
   const TableRows& tables;
   const Lookups& lookups;
@@ -41,33 +42,52 @@ inline const char* place(const char* base, int64_t index, int64_t stride) {
                                        static_cast<uintptr_t>(index) * static_cast<uintptr_t>(stride));
 }
 
+template <class Row, int kVectors>
+constexpr int64_t kBytesOf = int64_t{kVectors} * kLanes * Row::kBits / 8;
+
+template <class Row, int kVectors, bool kExact>
+inline int64_t stride_of(const Bags& bags) {
+  return kExact ? kBytesOf<Row, kVectors> : bags.tables.stride;
+}
+
+template <bool kExact>
+inline int64_t scale_bias_stride(const Bags& bags) {
+  return kExact ? 2 * static_cast<int64_t>(sizeof(float)) : bags.tables.scale_bias_stride;
+}
+
 // `id` need not be a row: a prefetch of any address is harmless. (Inlined by force: GCC 12 takes a function of nothing
 // but prefetches for one without effect, and drops its calls.)
-template <class Row, int kVectors>
+template <class Row, int kVectors, bool kExact>
 [[gnu::always_inline]] inline void prefetch(const Bags& bags, const Table& table, int64_t id) {
-  constexpr int64_t kBytes = int64_t{kVectors} * kLanes * Row::kBits / 8;
-  const char* const row = place(table.rows, id, bags.tables.stride);
+  constexpr int64_t kBytes = kBytesOf<Row, kVectors>;
+  const char* const row = place(table.rows, id, stride_of<Row, kVectors, kExact>(bags));
+#pragma GCC unroll 16
   for (int64_t i = 0; i < kBytes; i += kLine) __builtin_prefetch(place(row, i, 1));
-  for (int64_t i = (kBytes + kLine - 1) / kLine * kLine; i < bags.bytes; i += kLine) __builtin_prefetch(place(row, i, 1));
-  if (bags.straddles) __builtin_prefetch(place(row, bags.bytes - 1, 1));
-  if (Row::kScaled && bags.apart) __builtin_prefetch(place(table.scale_bias, id, bags.tables.scale_bias_stride));
+  if (!kExact) {
+    constexpr int64_t kNext = (kBytes + kLine - 1) / kLine * kLine;
+    for (int64_t i = kNext; i < bags.bytes; i += kLine) __builtin_prefetch(place(row, i, 1));
+    if (bags.straddles) __builtin_prefetch(place(row, bags.bytes - 1, 1));
+  }
+  if (Row::kScaled && (kExact || bags.apart)) {
+    __builtin_prefetch(place(table.scale_bias, id, scale_bias_stride<kExact>(bags)));
+  }
 }
 
 // Adds up kVectors registers of columns, from `column` on, of the rows of a bag, and writes them; with kTail, the last
 // `tail` columns, fewer than a register holds. With kAhead, prefetches ids[i + ahead] for i + ahead < remaining.
-template <class Row, int kVectors, bool kTail, bool kWeighted, bool kAhead>
+template <class Row, int kVectors, bool kTail, bool kWeighted, bool kExact, bool kAhead>
 [[gnu::always_inline]] inline void pool_columns(const Bags& bags, const Table& table, const int64_t* ids,
                                                 const float* weights, int64_t count, int64_t remaining, int64_t column,
                                                 int tail, float* out) {
   Floats sum[kVectors] = {};
   float bias = 0.0f;
   for (int64_t i = 0; i < count; ++i) {
-    if (kAhead && i + bags.ahead < remaining) prefetch<Row, kVectors>(bags, table, ids[i + bags.ahead]);
-    const char* const row = table.rows + ids[i] * bags.tables.stride;
+    if (kAhead && i + bags.ahead < remaining) prefetch<Row, kVectors, kExact>(bags, table, ids[i + bags.ahead]);
+    const char* const row = table.rows + ids[i] * stride_of<Row, kVectors, kExact>(bags);
     float factor = kWeighted ? weights[i] : 1.0f;
     if (Row::kScaled) {
       float scale_bias[2];
-      std::memcpy(scale_bias, table.scale_bias + ids[i] * bags.tables.scale_bias_stride, sizeof scale_bias);
+      std::memcpy(scale_bias, table.scale_bias + ids[i] * scale_bias_stride<kExact>(bags), sizeof scale_bias);
       bias += kWeighted ? factor * scale_bias[1] : scale_bias[1];
       factor = kWeighted ? factor * scale_bias[0] : scale_bias[0];
     }
@@ -95,26 +115,27 @@ template <class Row, int kVectors, bool kTail, bool kWeighted, bool kAhead>
 }
 
 // One bag. The first pass over its rows prefetches; those for further columns find them in the cache.
-template <class Row, int kVectors, bool kWeighted, bool kAhead>
+template <class Row, int kVectors, bool kWeighted, bool kExact, bool kAhead>
 [[gnu::always_inline]] inline void pool_bag(const Bags& bags, const Table& table, const int64_t* ids,
                                             const float* weights, int64_t count, int64_t remaining, float* out) {
   constexpr int64_t kColumns = kVectors * kLanes;
   const int64_t dim = bags.tables.dim;
   int64_t column = kColumns;
-  if (dim < kColumns) {
-    pool_columns<Row, 1, true, kWeighted, kAhead>(bags, table, ids, weights, count, remaining, 0, static_cast<int>(dim),
+  if (!kExact && dim < kColumns) {
+    pool_columns<Row, 1, true, kWeighted, false, kAhead>(bags, table, ids, weights, count, remaining, 0, static_cast<int>(dim),
                                                   out);
     return;
   }
-  pool_columns<Row, kVectors, false, kWeighted, kAhead>(bags, table, ids, weights, count, remaining, 0, 0, out);
+  pool_columns<Row, kVectors, false, kWeighted, kExact, kAhead>(bags, table, ids, weights, count, remaining, 0, 0, out);
+  if (kExact) return;
   for (; column + kColumns <= dim; column += kColumns) {
-    pool_columns<Row, kVectors, false, kWeighted, false>(bags, table, ids, weights, count, 0, column, 0, out);
+    pool_columns<Row, kVectors, false, kWeighted, false, false>(bags, table, ids, weights, count, 0, column, 0, out);
   }
   for (; column + kLanes <= dim; column += kLanes) {
-    pool_columns<Row, 1, false, kWeighted, false>(bags, table, ids, weights, count, 0, column, 0, out);
+    pool_columns<Row, 1, false, kWeighted, false, false>(bags, table, ids, weights, count, 0, column, 0, out);
   }
   if (column < dim) {
-    pool_columns<Row, 1, true, kWeighted, false>(bags, table, ids, weights, count, 0, column,
+    pool_columns<Row, 1, true, kWeighted, false, false>(bags, table, ids, weights, count, 0, column,
                                                  static_cast<int>(dim - column), out);
   }
 }
@@ -139,7 +160,7 @@ bool all_inside(const int64_t* ids, int64_t samples, int64_t tables, const int64
 }
 
 // Bags of one table, one after the other.
-template <class Row, int kVectors, bool kWeighted>
+template <class Row, int kVectors, bool kWeighted, bool kExact>
 bool pool_bags(const Bags& bags, int64_t t, int64_t from, int64_t to) {
   const Lookups& lookups = bags.lookups;
   const int64_t* const offsets = lookups.offsets + t * lookups.batch;
@@ -147,9 +168,9 @@ bool pool_bags(const Bags& bags, int64_t t, int64_t from, int64_t to) {
   const int64_t last = offsets[lookups.batch];
   if (!all_inside(ids, offsets[to] - offsets[from], bags.tables.counts[t])) return false;
   const Table table(bags.tables, t);
-  for (int64_t i = 0; i < bags.ahead && offsets[from] + i < last; ++i) prefetch<Row, kVectors>(bags, table, ids[i]);
+  for (int64_t i = 0; i < bags.ahead && offsets[from] + i < last; ++i) prefetch<Row, kVectors, kExact>(bags, table, ids[i]);
   for (int64_t b = from; b < to; ++b) {
-    pool_bag<Row, kVectors, kWeighted, true>(bags, table, lookups.ids + offsets[b],
+    pool_bag<Row, kVectors, kWeighted, kExact, true>(bags, table, lookups.ids + offsets[b],
                                              kWeighted ? lookups.weights + offsets[b] : nullptr,
                                              offsets[b + 1] - offsets[b], last - offsets[b],
                                              bags.out + (b * lookups.tables + t) * bags.tables.dim);
@@ -158,7 +179,7 @@ bool pool_bags(const Bags& bags, int64_t t, int64_t from, int64_t to) {
 }
 
 // One id per table: sample by sample, so that ids are read and results written in the order of memory.
-template <class Row, int kVectors, bool kWeighted>
+template <class Row, int kVectors, bool kWeighted, bool kExact>
 bool pool_samples(const Bags& bags, int64_t from, int64_t to) {
   const int64_t tables = bags.lookups.tables;
   const int64_t* ids = bags.lookups.ids + from * tables;
@@ -167,14 +188,14 @@ bool pool_samples(const Bags& bags, int64_t from, int64_t to) {
   float* out = bags.out + from * tables * bags.tables.dim;
   const int64_t ahead = (bags.ahead + tables - 1) / tables;  // samples
   for (int64_t b = 0; b < ahead && from + b < to; ++b) {
-    for (int64_t t = 0; t < tables; ++t) prefetch<Row, kVectors>(bags, Table(bags.tables, t), ids[b * tables + t]);
+    for (int64_t t = 0; t < tables; ++t) prefetch<Row, kVectors, kExact>(bags, Table(bags.tables, t), ids[b * tables + t]);
   }
   for (int64_t b = from; b < to; ++b) {
     const int64_t* const next = b + ahead < to ? ids + ahead * tables : ids;
     for (int64_t t = 0; t < tables; ++t) {
       const Table table(bags.tables, t);
-      prefetch<Row, kVectors>(bags, table, next[t]);
-      pool_bag<Row, kVectors, kWeighted, false>(bags, table, ids + t, kWeighted ? weights + t : nullptr, 1, 0, out);
+      prefetch<Row, kVectors, kExact>(bags, table, next[t]);
+      pool_bag<Row, kVectors, kWeighted, kExact, false>(bags, table, ids + t, kWeighted ? weights + t : nullptr, 1, 0, out);
       out += bags.tables.dim;
     }
     ids += tables;
@@ -183,7 +204,7 @@ bool pool_samples(const Bags& bags, int64_t from, int64_t to) {
   return true;
 }
 
-template <class Row, int kVectors, bool kWeighted>
+template <class Row, int kVectors, bool kWeighted, bool kExact>
 bool pool_all(const Bags& bags, int threads) {
   const Lookups& lookups = bags.lookups;
   const bool one_each = lookups.offsets == nullptr;
@@ -194,8 +215,8 @@ bool pool_all(const Bags& bags, int threads) {
     for (int64_t chunk = begin; chunk < end; ++chunk) {
       const int64_t from = chunk % chunks * samples;
       const int64_t to = from + samples < lookups.batch ? from + samples : lookups.batch;
-      const bool done = one_each ? pool_samples<Row, kVectors, kWeighted>(bags, from, to)
-                                 : pool_bags<Row, kVectors, kWeighted>(bags, chunk / chunks, from, to);
+      const bool done = one_each ? pool_samples<Row, kVectors, kWeighted, kExact>(bags, from, to)
+                                 : pool_bags<Row, kVectors, kWeighted, kExact>(bags, chunk / chunks, from, to);
       if (!done) __atomic_store_n(&good, false, __ATOMIC_RELAXED);
     }
     if (bags.streamed) end_stream();
@@ -204,9 +225,13 @@ bool pool_all(const Bags& bags, int threads) {
 }
 
 template <class Row, int kVectors>
-bool weighted_or_not(const Bags& bags, int threads) {
-  return bags.lookups.weights == nullptr ? pool_all<Row, kVectors, false>(bags, threads)
-                                         : pool_all<Row, kVectors, true>(bags, threads);
+bool by_kind(const Bags& bags, int threads) {
+  const TableRows& tables = bags.tables;
+  const bool exact = tables.dim == kVectors * kLanes && tables.stride == kBytesOf<Row, kVectors> && !bags.straddles &&
+                     (!Row::kScaled || (bags.apart && tables.scale_bias_stride == scale_bias_stride<true>(bags)));
+  if (bags.lookups.weights != nullptr) return pool_all<Row, kVectors, true, false>(bags, threads);
+  return exact ? pool_all<Row, kVectors, false, true>(bags, threads)
+               : pool_all<Row, kVectors, false, false>(bags, threads);
 }
 
 // Which cache lines a row needs.
@@ -233,10 +258,10 @@ template <class Row>
 bool by_size(Bags bags, int threads) {
   describe_rows<Row>(bags);
   const int64_t vectors = bags.tables.dim / kLanes;
-  return vectors >= 8   ? weighted_or_not<Row, 8>(bags, threads)
-         : vectors >= 4 ? weighted_or_not<Row, 4>(bags, threads)
-         : vectors >= 2 ? weighted_or_not<Row, 2>(bags, threads)
-                        : weighted_or_not<Row, 1>(bags, threads);
+  return vectors >= 8   ? by_kind<Row, 8>(bags, threads)
+         : vectors >= 4 ? by_kind<Row, 4>(bags, threads)
+         : vectors >= 2 ? by_kind<Row, 2>(bags, threads)
+                        : by_kind<Row, 1>(bags, threads);
 }
 
 }  // namespace

@@ -86,7 +86,7 @@ def quantize_rows(table: Floats, bits: int) -> QuantizedRows:
 
 def _halves(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """The 4-bit codes in order: `[rows, 2 * bytes]`."""
-    return np.stack([codes & 15, codes >> 4], 2).reshape(len(codes), -1)
+    return np.stack([codes & 15, codes >> 4], 2).reshape(len(codes), 2 * codes.shape[1])
 
 
 def _allocate(rows: int, dim: int, bits: Literal[8, 4]) -> QuantizedRows:
