@@ -94,7 +94,11 @@ template <class Row, int kVectors, bool kTail, bool kWeighted, bool kExact, bool
 #pragma GCC unroll 16
     for (int v = 0; v < kVectors; ++v) {
       const Floats value = kTail ? Row::load(row, column, tail) : Row::load(row, column + v * kLanes);
-      sum[v] += Row::kScaled || kWeighted ? factor * value : value;
+      if (Row::kScaled) {
+        sum[v] = add_product(sum[v], factor, value);
+      } else {
+        sum[v] += kWeighted ? factor * value : value;
+      }
     }
   }
   const bool divided = bags.lookups.mean && count > 1;
@@ -258,6 +262,9 @@ template <class Row>
 bool by_size(Bags bags, int threads) {
   describe_rows<Row>(bags);
   const int64_t vectors = bags.tables.dim / kLanes;
+  if constexpr (kLanes == 8 && Row::kBits == 32) {  // adds from memory: AVX2's 16 registers can all be sums
+    if (vectors >= 16) return by_kind<Row, 16>(bags, threads);
+  }
   return vectors >= 8   ? by_kind<Row, 8>(bags, threads)
          : vectors >= 4 ? by_kind<Row, 4>(bags, threads)
          : vectors >= 2 ? by_kind<Row, 2>(bags, threads)

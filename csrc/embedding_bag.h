@@ -46,9 +46,11 @@ struct TableRows {
 FOR_EACH_ISA(
     // out[b, t, :] = sum or mean of the rows of bag (t, b), or their sum weighted by lookups.weights.
     //   out: float32 [batch, tables, dim], no part of the tables' memory.
-    // Numbers: float32, added in the order of the ids, a product rounded before it is added; of codes the products
-    //   (weight * scale) * code add up, and the weight * bias beside them, and the two sums are added last; a mean is
-    //   the sum divided by the number of ids. The same bits on every instruction set, for any number of threads.
+    // Numbers: float32, added in the order of the ids, a weight's product rounded before it is added. Of codes the
+    //   products (weight * scale) * code add up, and the weight * bias beside them, and the two sums are added last. A
+    //   mean is the sum divided by the number of ids. The same bits for any number of threads and on every instruction
+    //   set, but for codes: AVX2 and AVX-512 add (weight * scale) * code without rounding it first (FMA; n ids differ
+    //   from plain C++ by at most n roundings of the sum), which is 5 to 8 % faster.
     // Checks the ids: false where one is not a row of its table; out then holds anything. Nothing outside is touched.
     // Method: the software prefetch across bags of FBGEMM (Khudia et al., arXiv 2101.05615), a row's sums in registers.
     bool embedding_bag(const TableRows& tables, const Lookups& lookups, float* out, int threads);

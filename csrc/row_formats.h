@@ -49,6 +49,17 @@ inline void end_stream() {
 #endif
 }
 
+// sum + factor * value, rounded once where the instruction set has that in one instruction.
+inline Floats add_product(const Floats& sum, float factor, const Floats& value) {
+#if defined(__AVX512F__)
+  return (Floats)_mm512_fmadd_ps(_mm512_set1_ps(factor), (__m512)value, (__m512)sum);
+#elif defined(__AVX2__)
+  return (Floats)_mm256_fmadd_ps(_mm256_set1_ps(factor), (__m256)value, (__m256)sum);
+#else
+  return sum + factor * value;
+#endif
+}
+
 struct Float32Row {
   static constexpr int kBits = 32;
   static constexpr bool kScaled = false;

@@ -1,8 +1,8 @@
 """The compiled kernels of nasrec: NumPy arrays in, NumPy arrays out, no torch.
 
-Every function takes `implementation`: "kernel" is the compiled one (float32 only), "reference" its definition in NumPy,
-which works in the precision of its input. Kernels give the same bits for any number of threads and on any instruction
-set. Arrays that are not contiguous are copied; another kind of number than the stated one is refused (TypeError).
+Every function takes `implementation`: "kernel" is the compiled one (its kinds of numbers are stated), "reference" its
+definition in NumPy, which works in the precision of its input. Kernels give the same bits for any number of threads
+and, where a function does not say otherwise, on any instruction set. Arrays that are not contiguous are copied; another kind of number than the stated one is refused (TypeError).
 """
 
 from nasrec._kernels import isa, set_isa, set_threads, threads

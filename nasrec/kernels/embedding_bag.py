@@ -33,7 +33,8 @@ def embedding_bag(
     `[tables * batch + 1]`, a flat list: bag (t, b) is `ids[offsets[t * batch + b] : offsets[t * batch + b + 1]]`.
     `weights`: float32, shaped as `ids`, the factor of each row, with pooling "sum" only. An empty bag gives zeros.
     `out`: an array to fill and return, contiguous and no part of a table. Rows are added in the order of the ids in
-    float32, without fused multiply-adds: the same bits for any number of threads, on any instruction set.
+    float32: the same bits for any number of threads, and on any instruction set except for codes, whose products AVX2
+    and AVX-512 add by fused multiply-adds and plain C++ does not.
 
     IndexError where an id is not in its table names the table, the position (the sample, or the place in the flat list)
     and the id; `out` is untouched then, as after a ValueError or TypeError for what does not fit.

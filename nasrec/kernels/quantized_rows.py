@@ -95,17 +95,19 @@ def _allocate(rows: int, dim: int, bits: Literal[8, 4]) -> QuantizedRows:
     both = width + SCALE_BIAS_BYTES
     if both <= LINE_BYTES:
         stride = 1 << (both - 1).bit_length()  # a power of two: no row crosses a line
-        memory = _aligned(rows, stride)
-        place = -(-width // 4) * 4
-        codes, beside = memory[:, :width], memory[:, place : place + SCALE_BIAS_BYTES].view(np.float32)
+        memory = _aligned(rows * stride).reshape(rows, stride)
+        codes, beside = memory[:, :width], memory[:, width:both].view(np.float32)
     else:
-        codes, beside = _aligned(rows, width), _aligned(rows, SCALE_BIAS_BYTES).view(np.float32)
+        memory = _aligned(rows * both)  # one allocation, so that both can lie in huge pages
+        codes = memory[: rows * width].reshape(rows, width)
+        beside = memory[rows * width :].reshape(rows, SCALE_BIAS_BYTES).view(np.float32)
     beside[:] = (1, 0)
     return QuantizedRows(bits, dim, codes, beside)
 
 
-def _aligned(rows: int, stride: int) -> NDArray[np.uint8]:
-    """Zeros `[rows, stride]` that begin with a cache line."""
-    memory = np.zeros(rows * stride + LINE_BYTES, np.uint8)
+def _aligned(count: int) -> NDArray[np.uint8]:
+    """Zeros that begin with a cache line. (NumPy asks for huge pages for np.empty, and not for np.zeros.)"""
+    memory = np.empty(count + LINE_BYTES, np.uint8)
+    memory[:] = 0
     skip = -memory.ctypes.data % LINE_BYTES
-    return memory[skip : skip + rows * stride].reshape(rows, stride)
+    return memory[skip : skip + count]

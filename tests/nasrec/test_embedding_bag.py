@@ -69,16 +69,22 @@ def by_definition(values: list[np.ndarray], ids, offsets, weights, pooling: str)
 @settings(max_examples=25, deadline=None)
 @given(cases(), st.sampled_from(["sum", "mean", "weighted"]))
 def test_equals_the_definition(form, case, pooling: str) -> None:
+    """Within a bound, and bit for bit where the header promises it."""
     tables, ids, offsets, weights = case
     how = {"weights": weights} if pooling == "weighted" else {}
     pooling = "mean" if pooling == "mean" else "sum"
     pairs = [stored(table, form) for table in tables]
     inputs, values = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
-    got = same_bits(on_every_machine(lambda: kernels.embedding_bag(inputs, ids, offsets, pooling=pooling, **how)))
+    results = on_every_machine(lambda: kernels.embedding_bag(inputs, ids, offsets, pooling=pooling, **how))
     expected = by_definition(values, ids, offsets, how.get("weights"), pooling)
     # of n terms below 6 * 6 in size (codes: and biases as large): n roundings of at most n * 36 * eps each
     longest = 1 if offsets is None else int(np.diff(offsets).max(initial=1))
-    np.testing.assert_allclose(got, expected, rtol=0, atol=72 * EPS * (longest + 1) ** 2)
+    same_bits(results[:3])  # for 1, 2 and 4 threads
+    got = same_bits(results[3:] or results)
+    for result in results:  # codes: plain C++ rounds products that the others don't
+        np.testing.assert_allclose(result, expected, rtol=0, atol=72 * EPS * (longest + 1) ** 2)
+    if not isinstance(form, int):
+        same_bits(results)
     assert got.dtype == np.float32
     assert got.shape == expected.shape
     assert got.ctypes.data % 64 == 0
