@@ -2,7 +2,8 @@
 
 Every function takes `implementation`: "kernel" is the compiled one (its kinds of numbers are stated), "reference" its
 definition in NumPy, which works in the precision of its input. Kernels give the same bits for any number of threads
-and, where a function does not say otherwise, on any instruction set. Arrays that are not contiguous are copied; another kind of number than the stated one is refused (TypeError).
+and, where a function does not say otherwise, on any instruction set. Arrays that are not contiguous are copied; another
+kind of number than the stated one is refused (TypeError).
 """
 
 from nasrec._kernels import isa, set_isa, set_threads, threads

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from nasrec.kernels.implementation import Floats
 
 LINE_BYTES = 64  # of a cache line
+HUGE_PAGE_BYTES = 2 << 20
 GROUP = 16  # codes that the kernel reads at a time: rows are padded to that
 SCALE_BIAS_BYTES = 8
 ROWS_AT_A_TIME = 4096  # while quantising, so that the float64 copy stays small
@@ -106,8 +107,13 @@ def _allocate(rows: int, dim: int, bits: Literal[8, 4]) -> QuantizedRows:
 
 
 def _aligned(count: int) -> NDArray[np.uint8]:
-    """Zeros that begin with a cache line. (NumPy asks for huge pages for np.empty, and not for np.zeros.)"""
-    memory = np.empty(count + LINE_BYTES, np.uint8)
-    memory[:] = 0
-    skip = -memory.ctypes.data % LINE_BYTES
-    return memory[skip : skip + count]
+    """Zeros that begin with a cache line and, where they fill several, with a huge page.
+
+    NumPy asks for huge pages for np.empty, and not for np.zeros; the system gives them to whole ones.
+    """
+    unit = HUGE_PAGE_BYTES if count >= 2 * HUGE_PAGE_BYTES else LINE_BYTES
+    memory = np.empty(count + unit, np.uint8)
+    skip = -memory.ctypes.data % unit
+    zeros = memory[skip : skip + count]
+    zeros[:] = 0
+    return zeros
