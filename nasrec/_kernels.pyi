@@ -12,7 +12,23 @@ def isa() -> str: ...
 def best_isa() -> str: ...
 def set_isa(name: str) -> None: ...
 def embedding_bag(
-    tables: Sequence[NDArray[np.float32]], ids: NDArray[np.int64], offsets: NDArray[np.int64] | None, mean: bool
+    tables: Sequence[object],
+    ids: NDArray[np.int64],
+    offsets: NDArray[np.int64] | None,
+    weights: object,
+    mean: bool,
+    out: NDArray[np.float32] | None,
+) -> NDArray[np.float32]: ...
+def embedding_bag_codes(
+    codes: Sequence[NDArray[np.uint8]],
+    scale_bias: Sequence[NDArray[np.float32]],
+    bits: int,
+    dim: int,
+    ids: NDArray[np.int64],
+    offsets: NDArray[np.int64] | None,
+    weights: object,
+    mean: bool,
+    out: NDArray[np.float32] | None,
 ) -> NDArray[np.float32]: ...
 def embedding_bag_coalesce(
     rows: Sequence[int],
