@@ -95,7 +95,7 @@ template <class Row, int kVectors, bool kTail, bool kWeighted, bool kExact, bool
     for (int v = 0; v < kVectors; ++v) {
       const Floats value = kTail ? Row::load(row, column, tail) : Row::load(row, column + v * kLanes);
       if (Row::kScaled) {
-        sum[v] = add_product(sum[v], factor, value);
+        sum[v] = multiply_add(fill(factor), value, sum[v]);
       } else {
         sum[v] += kWeighted ? factor * value : value;
       }
@@ -109,7 +109,7 @@ template <class Row, int kVectors, bool kTail, bool kWeighted, bool kExact, bool
     if (Row::kScaled) sum[v] += bias;
     if (divided) sum[v] /= divisor;
     if (kTail) {
-      store(out + column, sum[v], tail);
+      store_first(out + column, tail, sum[v]);
     } else if (streamed) {
       stream(out + column + v * kLanes, sum[v]);
     } else {
@@ -223,7 +223,7 @@ bool pool_all(const Bags& bags, int threads) {
                                  : pool_bags<Row, kVectors, kWeighted, kExact>(bags, chunk / chunks, from, to);
       if (!done) __atomic_store_n(&good, false, __ATOMIC_RELAXED);
     }
-    if (bags.streamed) end_stream();
+    if (bags.streamed) end_streams();
   });
   return good;
 }

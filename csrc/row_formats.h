@@ -21,45 +21,6 @@ constexpr __mmask16 kAll = 0xffff;  // GCC 12 warns of its own undefined registe
 inline __mmask16 first_lanes(int count) { return static_cast<__mmask16>((1u << count) - 1); }
 #endif
 
-// The first `count` < kLanes lanes.
-inline void store(float* to, const Floats& value, int count) {
-#if defined(__AVX512F__)
-  _mm512_mask_storeu_ps(to, first_lanes(count), (__m512)value);
-#else
-  for (int i = 0; i < count; ++i) to[i] = value[i];
-#endif
-}
-
-// Past the caches, to memory aligned to a register. Where results are larger than the caches, that saves reading what
-// is about to be overwritten.
-inline void stream(float* to, const Floats& value) {
-#if defined(__AVX512F__)
-  _mm512_stream_ps(to, (__m512)value);
-#elif defined(__AVX2__)
-  _mm256_stream_ps(to, (__m256)value);
-#else
-  store(to, value);
-#endif
-}
-
-// Streamed stores come before the stores that follow.
-inline void end_stream() {
-#if defined(__AVX2__)
-  _mm_sfence();
-#endif
-}
-
-// sum + factor * value, rounded once where the instruction set has that in one instruction.
-inline Floats add_product(const Floats& sum, float factor, const Floats& value) {
-#if defined(__AVX512F__)
-  return (Floats)_mm512_fmadd_ps(_mm512_set1_ps(factor), (__m512)value, (__m512)sum);
-#elif defined(__AVX2__)
-  return (Floats)_mm256_fmadd_ps(_mm256_set1_ps(factor), (__m256)value, (__m256)sum);
-#else
-  return sum + factor * value;
-#endif
-}
-
 struct Float32Row {
   static constexpr int kBits = 32;
   static constexpr bool kScaled = false;
@@ -67,14 +28,7 @@ struct Float32Row {
     return KERNEL_ISA::load(reinterpret_cast<const float*>(row) + index);
   }
   static Floats load(const char* row, int64_t index, int count) {
-    const float* const from = reinterpret_cast<const float*>(row) + index;
-#if defined(__AVX512F__)
-    return (Floats)_mm512_maskz_loadu_ps(first_lanes(count), from);
-#else
-    Floats value = {};
-    for (int i = 0; i < count; ++i) value[i] = from[i];
-    return value;
-#endif
+    return load_first(reinterpret_cast<const float*>(row) + index, count);
   }
 };
 

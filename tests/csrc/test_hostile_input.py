@@ -75,7 +75,7 @@ def test_no_sanitizer_reports(target: str, sanitized: Path, tmp_path: Path) -> N
     (module,) = (sanitized / target.partition(".")[0]).glob("_kernels*.so")
     # In this order: the sanitizer wants to be first, and to find the C++ library whose exceptions it follows.
     libraries = [
-        subprocess.run([COMPILER, f"-print-file-name={name}"], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+        subprocess.run([COMPILER, f"-print-file-name={name}"], stdout=-1, text=True, check=True).stdout.strip()
         for name in ("libasan.so", "libstdc++.so.6")
     ]
     call(
