@@ -94,77 +94,83 @@ Array<int64_t> crossbar_mac(const py::object& bits, const py::object& signs, con
 }
 
 kernels::CrossbarTables tables_of(int64_t inputs, int64_t outputs, int64_t block_rows, int64_t slices, int64_t listed,
-                                  int dac_bits, int planes, int low_bits, int64_t run) {
+                                  int index_bits, int dac_bits, int planes, int low_bits, int64_t run) {
   require_sizes(inputs, outputs, block_rows);
   require(dac_bits == 1 || dac_bits == 2 || dac_bits == 4, "dac_bits", dac_bits, "1, 2 or 4");
   require(planes == 1 || planes == 2, "planes", planes, "1 or 2");
   require(low_bits >= 0 && low_bits <= 6, "low_bits", low_bits, "0..6");
   require(run >= (planes == 2 ? 1 : 0), "run", run, planes == 2 ? "1 or more" : "0 or more");
-  const int64_t rows = 4 / dac_bits;
+  require(index_bits == 4 || (index_bits == 6 && listed > 0 && dac_bits < 4), "index_bits", index_bits,
+          "4, or 6 with listed tables and dac_bits 1 or 2");
+  const int64_t rows = index_bits / dac_bits;
   bool power = listed == 0;
   for (int64_t bits = 1; bits * rows <= 12; ++bits) power = power || listed == int64_t{1} << (bits * rows);
-  require(power, "listed", listed, "0, or 2^(bits * 4 / dac_bits), up to 4096");
+  require(power, "listed", listed, "0, or 2^(bits * index_bits / dac_bits), up to 4096");
   return {nullptr, nullptr, nullptr, nullptr, nullptr, inputs, outputs, block_rows, slices, listed,
-          dac_bits, planes, low_bits, run};
+          index_bits, dac_bits, planes, low_bits, run};
 }
 
-// The size of `tables`. A list is followed by zeros as far as any place can point, which spares checking the places.
-int64_t table_bytes(int64_t listed, int planes, int64_t steps) {
-  return listed > 0 ? (planes - 1) * listed * 16 + (1 << 16) + 16 : steps * planes * 16;
+// A list ends in zeros as far as any number can point, so that numbers need no check.
+int64_t bytes_of(const kernels::CrossbarTables& cells) {
+  const int64_t steps = cells.groups() * cells.blocks() * 8 * cells.slices * cells.steps();
+  const int64_t tables = (cells.listed > 0 ? cells.listed : steps) * cells.planes * cells.table_bytes();
+  return tables + (cells.listed > 0 ? 1 << 16 : 0);
 }
 
-// Tables of levels [slices, inputs, outputs] and the places of the steps in them, as csrc/crossbar_lookup.h has them;
-// what is not listed has no places.
+// Tables of levels [slices, inputs, outputs] and the numbers of the steps in them, as csrc/crossbar_lookup.h has them;
+// what is not listed has no numbers.
 std::pair<Array<uint8_t>, Array<uint16_t>> crossbar_tables(const py::object& levels, int64_t block_rows, int64_t listed,
-                                                           int dac_bits, int planes, int low_bits) {
+                                                           int index_bits, int dac_bits, int planes, int low_bits) {
   const auto values = input<uint16_t>(levels, "levels", 3);
-  const auto shape = tables_of(values.shape(1), values.shape(2), block_rows, values.shape(0), listed, dac_bits, planes,
+  const auto shape = tables_of(values.shape(1), values.shape(2), block_rows, values.shape(0), listed, index_bits, dac_bits, planes,
                                low_bits, 1);
   const uint16_t* const from = values.data();
   int level_bits = 0;
   while ((int64_t{1} << (level_bits * shape.step_rows())) < listed) ++level_bits;
-  for (int64_t i = 0; listed > 0 && i < values.size(); ++i) {
-    require(from[i] < 1 << level_bits, "levels", from[i], "below " + std::to_string(1 << level_bits));
-  }
+  uint16_t highest = 0;
+  for (int64_t i = 0; i < values.size(); ++i) highest = from[i] > highest ? from[i] : highest;
+  require(listed == 0 || highest < 1 << level_bits, "levels", highest, "below " + std::to_string(1 << level_bits));
   const int64_t lines = shape.groups() * shape.blocks() * 8 * shape.slices;
-  Array<uint8_t> tables({table_bytes(listed, planes, lines * shape.steps())});
-  Array<uint16_t> places({listed > 0 ? lines * shape.steps() : 0});
+  Array<uint8_t> tables({bytes_of(shape)});
+  Array<uint16_t> numbers({listed > 0 ? lines * shape.steps() : 0});
   uint8_t* const to = tables.mutable_data();
-  if (listed > 0) std::memset(to, 0, static_cast<size_t>(tables.size()));
-  uint16_t* const to_places = places.mutable_data();
+  if (listed > 0) std::memset(to + tables.size() - (1 << 16), 0, 1 << 16);
+  uint16_t* const to_numbers = numbers.mutable_data();
   const int threads = bind::threads();
   {
     py::gil_scoped_release release;
-    ON_ISA(crossbar_tables)(shape, from, to, to_places, threads);
+    ON_ISA(crossbar_tables)(shape, from, to, to_numbers, threads);
   }
-  return {tables, places};
+  return {tables, numbers};
 }
 
 // signs, gains, shifts, codes as for crossbar_mac.
-Array<int64_t> crossbar_lookup(const py::object& tables, const py::object& places, const py::object& signs,
+Array<int64_t> crossbar_lookup(const py::object& tables, const py::object& numbers, const py::object& signs,
                                const py::object& gains, const py::object& shifts, int64_t inputs, int64_t outputs, int64_t block_rows,
                                const py::object& codes, int input_bits, bool signed_inputs, int dac_bits, int adc_bits,
                                int64_t adc_step, int64_t adc_offset, int fraction_bits, const Noise& noise, int64_t listed,
-                               int planes, int low_bits, int64_t run) {
+                               int index_bits, int planes, int low_bits, int64_t run) {
   const auto entries = input<uint8_t>(tables, "tables", 1);
-  const auto steps = input<uint16_t>(places, "places", 1);
+  const auto steps = input<uint16_t>(numbers, "numbers", 1);
   const auto sign = input<int64_t>(signs, "signs", 4);
   const auto gain = input<int64_t>(gains, "gains", 3);
   const auto shift = input<int32_t>(shifts, "shifts", 1);
   const auto values = input<uint16_t>(codes, "codes", 2);
-  auto cells = tables_of(inputs, outputs, block_rows, sign.shape(2), listed, dac_bits, planes, low_bits, run);
+  auto cells = tables_of(inputs, outputs, block_rows, sign.shape(2), listed, index_bits, dac_bits, planes, low_bits, run);
   const int64_t total = cells.groups() * cells.blocks() * 8 * cells.slices * cells.steps();
-  bind::require_shape(entries, "tables", {table_bytes(listed, planes, total)});
-  bind::require_shape(steps, "places", {listed > 0 ? total : 0});
+  bind::require_shape(entries, "tables", {bytes_of(cells)});
+  bind::require_shape(steps, "numbers", {listed > 0 ? total : 0});
   bind::require_shape(sign, "signs", {cells.groups(), cells.blocks(), cells.slices, 8});
   bind::require_shape(gain, "gains", {cells.groups(), cells.blocks(), 8});
   require_product(shift, cells.slices, values, inputs, input_bits);
   const auto converter = converter_of(adc_bits, adc_step, adc_offset, fraction_bits);
   require(converter.divisor() < 32768, "adc_step * 2^fraction_bits", converter.divisor(), "1..32767");
   require(converter.bias() > -32768 && converter.bias() < 32768, "adc_offset", adc_offset, "16 bits less half a step");
+  const int most = ON_ISA(lookup_index_bits)();
+  require(index_bits <= most, "index_bits", index_bits, "up to " + std::to_string(most) + " on this instruction set");
   const auto added = noise_of(noise);
   cells.tables = entries.data();
-  cells.places = steps.data();
+  cells.numbers = steps.data();
   cells.signs = sign.data();
   cells.gains = gain.data();
   cells.shifts = shift.data();
@@ -210,12 +216,13 @@ PYBIND11_MODULE(_kernels, module) {
              py::arg("inputs"), py::arg("outputs"), py::arg("block_rows"), py::arg("codes"), py::arg("input_bits"),
              py::arg("signed_inputs"), py::arg("dac_bits"), py::arg("adc_bits"), py::arg("adc_step"),
              py::arg("adc_offset") = 0, py::arg("fraction_bits") = 0, py::arg("noise") = none);
-  module.def("crossbar_lookup", &crossbar_lookup, py::arg("tables"), py::arg("places"), py::arg("signs"),
+  module.def("crossbar_lookup", &crossbar_lookup, py::arg("tables"), py::arg("numbers"), py::arg("signs"),
              py::arg("gains"), py::arg("shifts"), py::arg("inputs"), py::arg("outputs"), py::arg("block_rows"), py::arg("codes"),
              py::arg("input_bits"), py::arg("signed_inputs"), py::arg("dac_bits"), py::arg("adc_bits"),
              py::arg("adc_step"), py::arg("adc_offset"), py::arg("fraction_bits"), py::arg("noise"), py::arg("listed"),
-             py::arg("planes"), py::arg("low_bits"), py::arg("run"));
+             py::arg("index_bits"), py::arg("planes"), py::arg("low_bits"), py::arg("run"));
+  module.def("lookup_index_bits", [] { return ON_ISA(lookup_index_bits)(); });
   module.def("crossbar_tables", &crossbar_tables, py::arg("levels"), py::arg("block_rows"), py::arg("listed"),
-             py::arg("dac_bits"), py::arg("planes"), py::arg("low_bits"));
+             py::arg("index_bits"), py::arg("dac_bits"), py::arg("planes"), py::arg("low_bits"));
   module.def("crossbar_pack", &crossbar_pack, py::arg("levels"), py::arg("block_rows"), py::arg("cell_bits"));
 }

@@ -11,6 +11,7 @@
 
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // GCC 12 warns of what its own intrinsics leave undefined
+#pragma GCC diagnostic ignored "-Wuninitialized"
 #endif
 
 namespace kernels::KERNEL_ISA {
@@ -45,6 +46,18 @@ inline void store_as(void* to, const Vector& value) {
 
 inline Shorts all_shorts(int value) { return static_cast<int16_t>(value) + Shorts{}; }
 inline Bytes all_bytes(int value) { return static_cast<uint8_t>(value) + Bytes{}; }
+
+// Keeps a value in a register: compilers would rather load it again for each use, and loads are what is scarce.
+template <class Vector>
+inline void keep(Vector& value) {
+#if defined(__AVX512F__)
+  asm("" : "+v"(value));
+#elif defined(__AVX2__)
+  asm("" : "+x"(value));
+#else
+  (void)value;
+#endif
+}
 
 // The names below: spread: a table of 16 bytes in each part of 16. look_up: table[index], index 0..15. add_clipped:
 // saturating. smaller, larger: lane by lane. interleave_*: a0 b0 a1 b1 ... of the lower or upper half of each part.
@@ -108,6 +121,13 @@ inline UnsignedShorts high_product(UnsignedShorts a, UnsignedShorts b) {
   return (UnsignedShorts)KERNELS_BYTES(_mm512_mulhi_epu16, _mm256_mulhi_epu16)((Whole)a, (Whole)b);
 }
 #undef KERNELS_BYTES
+#if defined(__AVX512VBMI__)
+#define KERNELS_TABLES_OF_64 1
+// As look_up with a table of 64 bytes, which is loaded as it is.
+inline Bytes look_up_64(Bytes table, Bytes index) {
+  return (Bytes)_mm512_permutexvar_epi8((__m512i)index, (__m512i)table);
+}
+#endif
 #else
 inline Bytes spread(const uint8_t* table) { return load_as<Bytes>(table); }
 inline Bytes look_up(Bytes table, Bytes index) {

@@ -55,44 +55,64 @@ struct Job {
   int64_t* out;
   int threads;
   Rounding rounding;
-  int64_t part_bytes() const { return cells.steps() * phases.total() * kBytes; }
+  int64_t steps;
+  int64_t part_bytes() const { return steps * phases.total() * kBytes; }
 };
 
-// The 4 bits of input of each step and phase, [blocks][parts][steps][phases][kBytes], and the sums of the blocks' codes,
+// Bytes of one vector's codes in a block: bits 0 to 7, bits 8 to 15 and the sign, and what is read beyond the last row.
+struct Octets {
+  static int64_t room(const CrossbarTables& cells) { return cells.steps() * cells.step_rows() + 8; }
+  Octets(uint8_t* memory, const CrossbarTables& cells) : low(memory), high(low + room(cells)), sign(high + room(cells)) {
+    std::memset(memory, 0, 3 * room(cells));
+  }
+  void fill(const uint16_t* codes, int64_t height, int64_t room, const InputPhases& phases) {
+    const int mask = (1 << phases.low_bits) - 1;
+    for (int64_t r = 0; r < height; ++r) low[r] = static_cast<uint8_t>(codes[r] & mask);
+    std::memset(low + height, 0, room - height);
+    if (phases.low_bits > 8) {
+      for (int64_t r = 0; r < height; ++r) high[r] = static_cast<uint8_t>((codes[r] & mask) >> 8);
+      std::memset(high + height, 0, room - height);
+    }
+    if (phases.sign) {
+      for (int64_t r = 0; r < height; ++r) sign[r] = static_cast<uint8_t>((codes[r] >> phases.low_bits) & 1);
+      std::memset(sign + height, 0, room - height);
+    }
+  }
+  uint8_t *low, *high, *sign;
+};
+
+// The index bits of each step and phase, [blocks][parts][steps][phases][kBytes], and the sums of the blocks' codes,
 // [blocks][kChunk], of vectors that are numbered from..to in their chunk and start at `codes`.
-void slice_codes(const Job& job, const uint16_t* codes, int64_t from, int64_t to, uint8_t* index, int32_t* sums) {
+void slice_codes(const Job& job, const uint16_t* codes, int64_t from, int64_t to, Octets octets, uint8_t* index,
+                 int32_t* sums) {
   const CrossbarTables& cells = job.cells;
   const InputPhases& phases = job.phases;
-  const int64_t rows = cells.step_rows(), steps = cells.steps();
-  const uint64_t ones = rows == 4 ? 0x0001000100010001u : rows == 2 ? 0x00010001u : 1u;
-  const uint64_t digits = ones * ((1u << phases.dac_bits) - 1);
-  const uint64_t low = ones * ((1u << phases.low_bits) - 1);
+  const int64_t rows = cells.step_rows(), steps = cells.steps(), room = Octets::room(cells);
+  const uint64_t digits = (0x0101010101010101u >> (64 - 8 * rows)) * ((1u << phases.dac_bits) - 1);
   std::memset(sums, 0, cells.blocks() * kChunk * sizeof(int32_t));
   for (int64_t k = 0; k < cells.blocks(); ++k) {
     const int64_t first = k * cells.block_rows;
     const int64_t height = cells.inputs - first < cells.block_rows ? cells.inputs - first : cells.block_rows;
     uint8_t* const block = index + k * kParts * job.part_bytes();
-    if (to - from < kChunk || height < steps * rows) std::memset(block, 0, kParts * job.part_bytes());
+    if (to - from < kChunk) std::memset(block, 0, kParts * job.part_bytes());
     for (int64_t v = from; v < to; ++v) {
       const uint16_t* const code = codes + (v - from) * cells.inputs + first;
       uint8_t* to_step = block + v / kBytes * job.part_bytes() + v % kBytes;
       int32_t sum = 0;
       for (int64_t r = 0; r < height; ++r) sum += phases.sign ? static_cast<int16_t>(code[r]) : code[r];
       sums[k * kChunk + position_of(v)] = sum;
-      for (int64_t r = 0; r < height; r += rows) {
-        uint64_t word = 0;
-        if (rows == 4 && r + 4 <= height) {  // the common case, with a size that the compiler knows
-          std::memcpy(&word, code + r, 8);
-        } else {
-          std::memcpy(&word, code + r, (height - r < rows ? height - r : rows) * sizeof(uint16_t));
-        }
-        const uint64_t bits = word & low;
-        for (int p = 0; p < phases.count; ++p) {
-          *to_step = static_cast<uint8_t>(compress_bits(bits >> (p * phases.dac_bits), digits));
-          to_step += kBytes;
+      octets.fill(code, height, room, phases);
+      for (int64_t s = 0; s < steps; ++s) {
+        uint64_t low, high, sign;
+        std::memcpy(&low, octets.low + s * rows, 8);
+        std::memcpy(&high, octets.high + s * rows, 8);
+        std::memcpy(&sign, octets.sign + s * rows, 8);
+        for (int p = 0; p < phases.count; ++p, to_step += kBytes) {
+          const int bit = p * phases.dac_bits;
+          *to_step = static_cast<uint8_t>(compress_bits((bit < 8 ? low : high) >> (bit & 7), digits));
         }
         if (phases.sign) {
-          *to_step = static_cast<uint8_t>(compress_bits((word >> phases.low_bits) & ones, digits));
+          *to_step = static_cast<uint8_t>(compress_bits(sign, digits));
           to_step += kBytes;
         }
       }
@@ -102,21 +122,38 @@ void slice_codes(const Job& job, const uint16_t* codes, int64_t from, int64_t to
 
 // The tables of a block and column, line by line.
 struct OwnTables {
+  static constexpr int kIndexBits = 4;
   const uint8_t* tables;
   int64_t steps;
   const uint8_t* at(int line, int64_t step) const { return tables + (line * steps + step) * 16; }
 };
 
-template <int Planes>
+template <int Planes, int IndexBits>
 struct ListedTables {
+  static constexpr int kIndexBits = IndexBits;
   const uint8_t* tables;
-  const uint16_t* places;
-  int64_t steps, plane_bytes;
+  const uint16_t* numbers;
+  int64_t steps, listed;
   const uint8_t* at(int line, int64_t step) const {
-    if constexpr (Planes == 2) return tables + line % 2 * plane_bytes + places[line / 2 * steps + step];
-    return tables + places[line * steps + step];
+    const uint8_t* const plane = Planes == 2 ? tables + ((line % 2 * listed) << IndexBits) : tables;
+    const int64_t number = numbers[(Planes == 2 ? line / 2 : line) * steps + step];
+    return plane + (IndexBits == 4 ? number : (number & (listed - 1)) << IndexBits);
   }
 };
+
+template <int IndexBits>
+inline Bytes load_table(const uint8_t* table) {
+  if constexpr (IndexBits == 6) return load_as<Bytes>(table);
+  return spread(table);
+}
+
+template <int IndexBits>
+inline Bytes entries(Bytes table, Bytes index) {
+#if defined(KERNELS_TABLES_OF_64)
+  if constexpr (IndexBits == 6) return look_up_64(table, index);
+#endif
+  return look_up(table, index);
+}
 
 // Sums of look-ups from step `from` on in P phases of Q lines from `line` on.
 template <int P, int Q, class Tables>
@@ -127,35 +164,41 @@ inline void add_tables(const Tables& tables, int line, const uint8_t* index, int
 #pragma GCC unroll 8
     for (int p = 0; p < P; ++p) sums[q][p] = Bytes{};
   }
-  for (int64_t s = from; s < to; ++s) {
+  int64_t s = from;
+  do {  // `to` is above `from`
     Bytes table[Q];
 #pragma GCC unroll 2
-    for (int q = 0; q < Q; ++q) table[q] = spread(tables.at(line + q, s));
+    for (int q = 0; q < Q; ++q) table[q] = load_table<Tables::kIndexBits>(tables.at(line + q, s));
 #pragma GCC unroll 8
     for (int p = 0; p < P; ++p) {
-      const Bytes place = load_as<Bytes>(index + s * stride + p * kBytes);
+      Bytes place = load_as<Bytes>(index + s * stride + p * kBytes);
+      if (kPhases == 8) keep(place);  // registers to spare
 #pragma GCC unroll 2
-      for (int q = 0; q < Q; ++q) sums[q][p] = add_clipped(sums[q][p], look_up(table[q], place));
+      for (int q = 0; q < Q; ++q) sums[q][p] = add_clipped(sums[q][p], entries<Tables::kIndexBits>(table[q], place));
     }
-  }
+  } while (++s < to);
 }
 
 // Column sums of one block, [slices][phases] bytes, or [slices][phases][2] 16-bit numbers in interleaved order.
 template <int Planes, int P, int Q, class Tables>
 inline void sum_tile(const Job& job, const Tables& tables, const uint8_t* index, int line, int phase, uint8_t* sums) {
-  const int64_t total = job.phases.total(), stride = total * kBytes, steps = job.cells.steps();
+  const int64_t total = job.phases.total(), stride = total * kBytes, steps = job.steps;
   index += phase * kBytes;
   Bytes part[Q][P];
   if constexpr (Planes == 0) {
     add_tables<P, Q>(tables, line, index, stride, 0, steps, part);
+#pragma GCC unroll 2
     for (int q = 0; q < Q; ++q) {
+#pragma GCC unroll 8
       for (int p = 0; p < P; ++p) store_as(sums + ((line + q) * total + phase + p) * kBytes, part[q][p]);
     }
     return;
   }
   for (int64_t s = 0; s < steps; s += job.cells.run) {
     add_tables<P, Q>(tables, line, index, stride, s, steps - s < job.cells.run ? steps : s + job.cells.run, part);
+#pragma GCC unroll 8
     for (int p = 0; p < P; ++p) {
+#pragma GCC unroll 2
       for (int q = 0; q < (Planes == 2 ? 1 : Q); ++q) {
         uint8_t* const to = sums + (((Planes == 2 ? line / 2 : line) + q) * total + phase + p) * 2 * kBytes;
         Shorts low, high;
@@ -306,6 +349,7 @@ inline void shift_add(const InputPhases& phases, const uint8_t* codes, Bytes top
 
 // What a worker needs in passing.
 struct Memory {
+  uint8_t* octets;
   uint8_t* index;      // as slice_codes fills it
   int32_t* code_sums;
   uint8_t* sums;       // of a block and column: [slices]; then codes of one slice, lower and upper bytes
@@ -325,17 +369,22 @@ void run_tile(const Job& job, const Draws& draws, int64_t chunk, int parts_from,
   for (int64_t k = 0; k < cells.blocks(); ++k) {
     for (int64_t n = column; n < column + columns; ++n) {
       const int64_t group = n / kColumns * cells.blocks() + k;
-      const int64_t first_table = (group * kColumns + n % kColumns) * cells.slices * cells.steps();
+      const int64_t first_table = (group * kColumns + n % kColumns) * cells.slices * job.steps;
       const int64_t* const signs = cells.signs + group * cells.slices * kColumns + n % kColumns;
       for (int part = parts_from; part < parts_to; ++part) {
         const int64_t first = part * kBytes;
         int32_t* const results = memory.results + (n - column) * kChunk + first;
         const uint8_t* const index = memory.index + (k * kParts + part) * job.part_bytes();
-        if (cells.listed > 0) {
-          const ListedTables<Planes> tables{cells.tables, cells.places + first_table, cells.steps(), cells.listed * 16};
+        if (cells.listed > 0 && cells.index_bits == 4) {
+          const ListedTables<Planes, 4> tables{cells.tables, cells.numbers + first_table, job.steps, cells.listed};
           sum_block<Planes>(job, tables, index, memory.sums);
+#if defined(KERNELS_TABLES_OF_64)
+        } else if (cells.listed > 0) {
+          const ListedTables<Planes, 6> tables{cells.tables, cells.numbers + first_table, job.steps, cells.listed};
+          sum_block<Planes>(job, tables, index, memory.sums);
+#endif
         } else {
-          const OwnTables tables{cells.tables + first_table * cells.planes * 16, cells.steps()};
+          const OwnTables tables{cells.tables + first_table * cells.planes * 16, job.steps};
           sum_block<Planes>(job, tables, index, memory.sums);
         }
         UnsignedInts counts = {};
@@ -398,6 +447,7 @@ void run(const Job& job) {
   const CrossbarTables& cells = job.cells;
   const int64_t total = job.phases.total();
   const Draws draws(job.noise);
+  const Scratch<uint8_t> octets(job.threads, 3 * Octets::room(cells));
   const Scratch<uint8_t> index(job.threads, cells.blocks() * kParts * job.part_bytes());
   const Scratch<int32_t> code_sums(job.threads, cells.blocks() * kChunk);
   const Scratch<uint8_t> sums(job.threads, (cells.slices * 2 + 2) * total * kBytes);
@@ -408,13 +458,14 @@ void run(const Job& job) {
   const int64_t shares = chunks == 0 || chunks >= job.threads ? 1 : (job.threads + chunks - 1) / chunks;
   const int64_t tiles = (cells.outputs + kTile - 1) / kTile;
   parallel_rows(chunks * shares, 1, job.threads, [&](int64_t begin, int64_t end, int worker) {
-    const Memory memory{index.of(worker), code_sums.of(worker), sums.of(worker), results.of(worker)};
+    const Memory memory{octets.of(worker), index.of(worker), code_sums.of(worker), sums.of(worker), results.of(worker)};
     for (int64_t piece = begin; piece < end; ++piece) {
       const int64_t chunk = piece / shares;
       const int64_t from = chunk == 0 ? start : 0;
       const int64_t left = start + job.vectors - chunk * kChunk, to = left < kChunk ? left : kChunk;
       const int64_t vector = chunk * kChunk + from - start;
-      slice_codes(job, job.codes + vector * cells.inputs, from, to, memory.index, memory.code_sums);
+      slice_codes(job, job.codes + vector * cells.inputs, from, to, Octets(memory.octets, cells), memory.index,
+                  memory.code_sums);
       const int64_t last = (piece % shares + 1) * tiles / shares;
       for (int64_t tile = piece % shares * tiles / shares; tile < last; ++tile) {
         const int64_t column = tile * kTile;
@@ -442,67 +493,81 @@ void crossbar_lookup(const CrossbarTables& cells, const Converter& converter, co
                      const uint16_t* codes, int64_t vectors, int input_bits, bool signed_inputs, int64_t* out,
                      int threads) {
   const Job job{cells, converter, noise, codes, vectors, {input_bits, signed_inputs, cells.dac_bits}, out, threads,
-                Rounding(converter)};
+                Rounding(converter), cells.steps()};
   if (cells.run == 0) return run_noisy<0>(job);
   if (cells.planes == 2) return run_noisy<2>(job);
   run_noisy<1>(job);
 }
 
-typedef uint16_t Entries __attribute__((vector_size(32)));
+int lookup_index_bits() {
+#if defined(KERNELS_TABLES_OF_64)
+  return 6;
+#else
+  return 4;
+#endif
+}
 
-// Lower (and upper) bytes of the entries of a table.
-inline void write_entries(const CrossbarTables& shape, const Entries& sum, uint8_t* to, int64_t plane_bytes) {
-  typedef uint8_t Octets __attribute__((vector_size(16)));
-  if (shape.planes == 2) {
-    const Entries low = sum & (static_cast<uint16_t>((1 << shape.low_bits) - 1) + Entries{});
-    store_as(to, __builtin_convertvector(low, Octets));
-    store_as(to + plane_bytes, __builtin_convertvector(sum >> shape.low_bits, Octets));
-  } else {
-    const Entries low = sum < 255 ? sum : 255 + Entries{};
-    store_as(to, __builtin_convertvector(low, Octets));
+// The table of step_rows levels: lower (and upper) bytes of the sums that inputs can pick.
+static void write_table(const CrossbarTables& shape, const uint16_t* levels, int64_t stride, int64_t count, uint8_t* to,
+                        int64_t plane_bytes) {
+  const int digit = (1 << shape.dac_bits) - 1;
+  for (int first = 0; first < shape.table_bytes(); first += 16) {
+    typedef uint16_t Entries __attribute__((vector_size(32)));
+    typedef uint8_t Lower __attribute__((vector_size(16)));
+    const Entries index = Entries{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15} + static_cast<uint16_t>(first);
+    Entries sum = {};
+    for (int64_t r = 0; r < count; ++r) {
+      sum += ((index >> static_cast<uint16_t>(r * shape.dac_bits)) & (static_cast<uint16_t>(digit) + Entries{})) *
+             levels[r * stride];
+    }
+    if (shape.planes == 2) {
+      const Entries low = sum & (static_cast<uint16_t>((1 << shape.low_bits) - 1) + Entries{});
+      store_as(to + first, __builtin_convertvector(low, Lower));
+      store_as(to + plane_bytes + first, __builtin_convertvector(sum >> shape.low_bits, Lower));
+    } else {
+      const Entries low = sum < 255 ? sum : 255 + Entries{};
+      store_as(to + first, __builtin_convertvector(low, Lower));
+    }
   }
 }
 
-void crossbar_tables(const CrossbarTables& shape, const uint16_t* levels, uint8_t* tables, uint16_t* places,
+void crossbar_tables(const CrossbarTables& shape, const uint16_t* levels, uint8_t* tables, uint16_t* numbers,
                      int threads) {
-  const int64_t rows = shape.step_rows(), steps = shape.steps(), height = shape.block_rows;
-  Entries digits[4] = {};
-  for (int64_t r = 0; r < rows; ++r) {
-    for (int i = 0; i < 16; ++i) {
-      digits[r][i] = static_cast<uint16_t>((i >> (r * shape.dac_bits)) & ((1 << shape.dac_bits) - 1));
-    }
-  }
+  const int64_t rows = shape.step_rows(), steps = shape.steps(), height = shape.block_rows, bytes = shape.table_bytes();
   int level_bits = 0;  // of a listed level
   while ((int64_t{1} << (level_bits * rows)) < shape.listed) ++level_bits;
   for (int64_t t = 0; t < shape.listed; ++t) {
-    Entries sum = {};
-    for (int64_t r = 0; r < rows; ++r) {
-      sum += digits[r] * static_cast<uint16_t>((t >> (r * level_bits)) & ((1 << level_bits) - 1));
-    }
-    write_entries(shape, sum, tables + t * 16, shape.listed * 16);
+    uint16_t step[6];
+    for (int64_t r = 0; r < rows; ++r) step[r] = (t >> (r * level_bits)) & ((1 << level_bits) - 1);
+    write_table(shape, step, 1, rows, tables + t * bytes, shape.listed * bytes);
   }
-  const bool listed = shape.listed > 0;
-  parallel_rows(shape.groups() * shape.blocks(), 1, threads, [&](int64_t begin, int64_t end, int) {
-    for (int64_t place = begin; place < end; ++place) {
-      const int64_t first = place % shape.blocks() * height, column = place / shape.blocks() * kColumns;
-      const int64_t last = shape.inputs - first < height ? shape.inputs : first + height;
+  // Rows are copied first, as many columns of them as a cache line holds.
+  constexpr int64_t wide = 4 * kColumns;
+  const int64_t blocks = shape.blocks(), strips = (shape.outputs + wide - 1) / wide;
+  const Scratch<uint16_t> copies(threads, steps * rows * wide);
+  parallel_rows(strips * blocks, 1, threads, [&](int64_t begin, int64_t end, int worker) {
+    uint16_t* const copy = copies.of(worker);
+    for (int64_t piece = begin; piece < end; ++piece) {
+      const int64_t k = piece % blocks, first = k * height, column = piece / blocks * wide;
+      const int64_t filled = shape.inputs - first < height ? shape.inputs - first : height;
+      const int64_t columns = shape.outputs - column < wide ? shape.outputs - column : wide;
+      std::memset(copy, 0, steps * rows * wide * sizeof(uint16_t));
       for (int64_t s = 0; s < shape.slices; ++s) {
-        for (int64_t step = 0; step < steps; ++step) {
-          const int64_t top = first + step * rows, count = last - top < rows ? last - top : rows;
-          const uint16_t* const from = levels + (s * shape.inputs + top) * shape.outputs + column;
-          for (int64_t c = 0; c < kColumns; ++c) {
-            const int64_t line = (place * kColumns + c) * shape.slices + s;
-            const bool outside = column + c >= shape.outputs;
-            if (listed) {
-              int64_t number = 0;
-              for (int64_t r = 0; !outside && r < count; ++r) {
-                number |= static_cast<int64_t>(from[r * shape.outputs + c]) << (r * level_bits);
-              }
-              places[line * steps + step] = static_cast<uint16_t>(number * 16);
+        for (int64_t r = 0; r < filled; ++r) {
+          std::memcpy(copy + r * wide, levels + (s * shape.inputs + first + r) * shape.outputs + column,
+                      columns * sizeof(uint16_t));
+        }
+        for (int64_t c = 0; c < wide && (column + c) / kColumns < shape.groups(); ++c) {
+          const int64_t n = column + c;
+          const int64_t line = ((n / kColumns * blocks + k) * kColumns + n % kColumns) * shape.slices + s;
+          for (int64_t step = 0; step < steps; ++step) {
+            const uint16_t* const from = copy + step * rows * wide + c;
+            if (shape.listed > 0) {
+              uint32_t number = 0;
+              for (int64_t r = 0; r < rows; ++r) number |= static_cast<uint32_t>(from[r * wide]) << (r * level_bits);
+              numbers[line * steps + step] = static_cast<uint16_t>(shape.index_bits == 4 ? number * 16 : number);
             } else {
-              Entries sum = {};
-              for (int64_t r = 0; !outside && r < count; ++r) sum += digits[r] * from[r * shape.outputs + c];
-              write_entries(shape, sum, tables + (line * shape.planes * steps + step) * 16, steps * 16);
+              write_table(shape, from, wide, rows, tables + (line * shape.planes * steps + step) * bytes, steps * bytes);
             }
           }
         }

@@ -127,7 +127,7 @@ class ProgrammedMatrix:
         self._peaks = self.cells.peaks()
         self._peak = int(self._peaks.max()) * ((1 << arithmetic.dac_bits) - 1)
         self._packed = packed_cells(self.cells)
-        self._tables: dict[tuple[int, int], tuple[NDArray[np.uint8], NDArray[np.uint16]]] = {}
+        self._tables: dict[tuple[int, int, int], tuple[NDArray[np.uint8], NDArray[np.uint16]]] = {}
         self._check_units()
 
     def _sliced(self) -> Cells:
@@ -241,7 +241,7 @@ class ProgrammedMatrix:
             plan = plan_tables(self.cells, way, self._peak, scale, input_bits, signed_inputs)
             if plan is not None and (implementation == "lookup" or plan.worth(len(values), scale is not None)):
                 return _kernels.crossbar_lookup(
-                    *self._tables_of(plan), *shared, plan.listed, plan.planes, plan.low_bits, plan.run
+                    *self._tables_of(plan), *shared, plan.listed, plan.index_bits, plan.planes, plan.low_bits, plan.run
                 )
             if implementation == "lookup":
                 raise InputError("implementation: 'lookup', allowed where sums have 15 bits, results 31, and inputs 1, 2 "
@@ -250,7 +250,7 @@ class ProgrammedMatrix:
 
     def _tables_of(self, plan: TablePlan) -> tuple[NDArray[np.uint8], NDArray[np.uint16]]:
         """Tables are built when first needed, and then kept for all converters that use them."""
-        key = (plan.planes, plan.low_bits)
+        key = (plan.index_bits, plan.planes, plan.low_bits)
         if key not in self._tables:
             self._tables[key] = build_tables(self.cells, plan, self.arithmetic.dac_bits)
         return self._tables[key]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,11 @@ class Cells:
     rows: int
     fraction_bits: int = 0
 
+    @cached_property
+    def highest(self) -> int:
+        """The highest level of any cell, in the units of levels."""
+        return int(self.levels.max())
+
     def peaks(self) -> NDArray[np.int64]:
         """The largest sum of levels in one block and slice of each column, in the units of levels: `[outputs]`.
 
@@ -40,9 +46,13 @@ class Cells:
 
 def block_sums(levels: NDArray[np.uint16], rows: int) -> NDArray[np.integer[Any]]:
     """Sums of `[slices, inputs, outputs]` over blocks of `rows` inputs: `[slices, blocks, outputs]`."""
-    starts = np.arange(0, levels.shape[1], rows)
-    fits = min(rows, levels.shape[1]) * int(levels.max()) < 1 << 16
-    return np.add.reduceat(levels, starts, axis=1, dtype=np.uint16 if fits else np.int64)
+    slices, inputs, outputs = levels.shape
+    kind = np.uint16 if min(rows, inputs) * int(levels.max()) < 1 << 16 else np.int64
+    whole = inputs // rows
+    sums = levels[:, : whole * rows].reshape(slices, whole, rows, outputs).sum(axis=2, dtype=kind)
+    if whole * rows == inputs:
+        return np.asarray(sums)
+    return np.concatenate([sums, levels[:, whole * rows :].sum(axis=1, dtype=kind)[:, None]], axis=1)
 
 
 def offset_cells(weights: NDArray[np.int64], weight_bits: int, cell_bits: int, rows: int, flip: bool) -> Cells:
@@ -108,7 +118,7 @@ def packed_cells(cells: Cells) -> PackedCells:
     gains = np.zeros((blocks, groups * COLUMNS), np.int64)
     gains[:, :outputs] = cells.gains
     return PackedCells(
-        _kernels.crossbar_pack(cells.levels, cells.rows, max(int(cells.levels.max()).bit_length(), 1)),
+        _kernels.crossbar_pack(cells.levels, cells.rows, max(cells.highest.bit_length(), 1)),
         np.ascontiguousarray(signs.reshape(slices, blocks, groups, COLUMNS).transpose(2, 1, 0, 3)),
         np.ascontiguousarray(gains.reshape(blocks, groups, COLUMNS).transpose(1, 0, 2)),
         cells.shifts,

@@ -24,9 +24,10 @@ _WORTH_WIDE = {"avx512": 12, "avx2": 4}
 
 @dataclass(frozen=True)
 class TablePlan:
-    """How tables are laid out: `listed`, `planes`, `low_bits` and `run` of csrc/crossbar_lookup.h."""
+    """How tables are laid out: `listed`, `index_bits`, `planes`, `low_bits` and `run` of csrc/crossbar_lookup.h."""
 
     listed: int
+    index_bits: int
     planes: int
     low_bits: int
     run: int
@@ -59,19 +60,24 @@ def plan_tables(
     spread = noise.largest if noise else 0
     if step > _WORD or abs(bias) > _WORD or not _fits_results(cells, arithmetic, input_bits, signed):
         return None
-    level_rows = max(int(cells.levels.max()).bit_length(), 1) * (4 // dac)
-    listed = 1 << level_rows if level_rows <= _LISTED_BITS else 0
+    highest = cells.highest
+    level_bits = max(highest.bit_length(), 1)
+    index_bits = _kernels.lookup_index_bits() if dac < 4 else 4
+    if level_bits * (index_bits // dac) > _LISTED_BITS:
+        index_bits = 4
+    list_bits = level_bits * (index_bits // dac)
+    listed = 1 << list_bits if list_bits <= _LISTED_BITS else 0
     # A byte that saturates does where nothing exceeds it, and where what does is clipped anyway.
     if (peak <= 255 or (255 - spread + bias) // step >= top) and 255 + spread + abs(bias) <= _WORD:
-        return TablePlan(listed, 1, 0, 0)
+        return TablePlan(listed, index_bits, 1, 0, 0)
     if peak + spread + abs(bias) > _WORD:
         return None
-    entry = int(cells.levels.max()) * {1: 4, 2: 6, 4: 15}[dac]
+    entry = highest * (index_bits // dac) * ((1 << dac) - 1)
     if entry <= 255:
-        return TablePlan(listed, 1, 0, 255 // max(entry, 1))
+        return TablePlan(listed, index_bits, 1, 0, 255 // max(entry, 1))
     low_bits = min(range(1, 7), key=lambda low: max((1 << low) - 1, entry >> low))
     largest = max((1 << low_bits) - 1, entry >> low_bits)
-    return TablePlan(listed, 2, low_bits, 255 // largest) if largest <= 255 else None
+    return TablePlan(listed, index_bits, 2, low_bits, 255 // largest) if largest <= 255 else None
 
 
 def _fits_results(cells: Cells, arithmetic: Arithmetic, input_bits: int, signed: bool) -> bool:
@@ -85,5 +91,5 @@ def _fits_results(cells: Cells, arithmetic: Arithmetic, input_bits: int, signed:
 
 
 def build_tables(cells: Cells, plan: TablePlan, dac_bits: int) -> tuple[NDArray[np.uint8], NDArray[np.uint16]]:
-    """The tables that `plan` asks for, and the places of steps in them."""
-    return _kernels.crossbar_tables(cells.levels, cells.rows, plan.listed, dac_bits, plan.planes, plan.low_bits)
+    """The tables that `plan` asks for, and the numbers of steps in them."""
+    return _kernels.crossbar_tables(cells.levels, cells.rows, plan.listed, plan.index_bits, dac_bits, plan.planes, plan.low_bits)
