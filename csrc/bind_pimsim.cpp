@@ -5,6 +5,7 @@
 #include "crossbar_lookup.h"
 #include "crossbar_mac.h"
 #include "crossbar_pack.h"
+#include "crossbar_tables.h"
 
 #include <cstring>
 #include <optional>

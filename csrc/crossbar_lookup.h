@@ -47,11 +47,6 @@ FOR_EACH_ISA(
     // The most index_bits that crossbar_lookup takes on this instruction set: 4 or 6.
     int lookup_index_bits();
 
-    // Fills `tables` and, if listed, `numbers` (what the pointers in `shape` will be) from levels: uint16 [slices, inputs,
-    // outputs], below 2^(bits of a level) if listed. Sums that don't fit (above 255 with one plane) become 255.
-    void crossbar_tables(const CrossbarTables& shape, const uint16_t* levels, uint8_t* tables, uint16_t* numbers,
-                         int threads);
-
     // As crossbar_mac. Preconditions: run = 0, planes = 1 and every sum of 255 or more, whatever the noise, converts to
     // `top`; or run > 0 and column sums and noise, less the offset, stay within 15 bits. |out| before the step and the
     // offset are applied, and every part of it, stays within 31 bits.

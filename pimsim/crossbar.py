@@ -35,9 +35,9 @@ class Arithmetic:
     """How a crossbar computes.
 
     `rows` are read at once; a cell holds `cell_bits`; `dac_bits` of the input are applied per phase. A conversion of a
-    column sum s gives the code `clip(floor((s + n - adc_offset) / adc_step + 1/2), 0, 2^adc_bits - 1)`: rounded half up,
-    then clipped; it counts as `code * adc_step + adc_offset`. n is Gaussian with standard deviation `noise`, in units of
-    the column sum, drawn anew for each conversion (pimsim/crossbar_noise.py); 0 is none.
+    column sum s gives the code `clip(floor((s + n - adc_offset) / adc_step + 1/2), 0, 2^adc_bits - 1)`: rounded half
+    up, then clipped; it counts as `code * adc_step + adc_offset`. n is Gaussian with standard deviation `noise`, in
+    units of the column sum, drawn anew for each conversion (pimsim/crossbar_noise.py); 0 is none.
     `encoding` "offset" stores w + 2^(bits - 1) and `flip` then stores the complement of columns more than half full
     (ISAAC, ISCA'16, section 5); "differential" stores positive and negative parts apart and has no flip.
     """
@@ -144,9 +144,13 @@ class ProgrammedMatrix:
     def _check_units(self) -> None:
         """Refuse what doesn't fit once sums, steps, offsets and noise are counted in fractions of a level."""
         way, bits = self.arithmetic, self.cells.fraction_bits
-        for name, value in (("adc_step", way.adc_step), ("adc_offset", abs(way.adc_offset)), ("sum", self._peak >> bits)):
-            if value << bits > _LARGEST:
-                raise InputError(f"arithmetic.{name}: {value}, allowed with {bits} fraction bits: to {_LARGEST >> bits}")
+        largest = _LARGEST >> bits
+        for name in ("adc_step", "adc_offset"):
+            if abs(getattr(way, name)) > largest:
+                raise InputError(f"arithmetic.{name}: {getattr(way, name)}, allowed with {bits} fraction bits: to {largest}")
+        if self.largest_sum > largest:
+            raise InputError(f"devices: column sums up to {self.largest_sum}, allowed with {bits} fraction bits: "
+                             f"to {largest}")
         if way.noise * (1 << bits) > LARGEST_SIGMA:
             raise InputError(f"arithmetic.noise: {way.noise}, allowed with {bits} fraction bits: "
                              f"to {LARGEST_SIGMA / (1 << bits):g}")
@@ -240,12 +244,13 @@ class ProgrammedMatrix:
         if implementation != "count":
             plan = plan_tables(self.cells, way, self._peak, scale, input_bits, signed_inputs)
             if plan is not None and (implementation == "lookup" or plan.worth(len(values), scale is not None)):
+                tables, numbers = self._tables_of(plan)
                 return _kernels.crossbar_lookup(
-                    *self._tables_of(plan), *shared, plan.listed, plan.index_bits, plan.planes, plan.low_bits, plan.run
+                    tables, numbers, *shared, plan.listed, plan.index_bits, plan.planes, plan.low_bits, plan.run
                 )
             if implementation == "lookup":
-                raise InputError("implementation: 'lookup', allowed where sums have 15 bits, results 31, and inputs 1, 2 "
-                                 "or 4 bits a phase")
+                raise InputError("implementation: 'lookup', allowed where sums have 15 bits, results 31, and inputs 1, "
+                                 "2 or 4 bits a phase")
         return _kernels.crossbar_mac(packed.bits, *shared)
 
     def _tables_of(self, plan: TablePlan) -> tuple[NDArray[np.uint8], NDArray[np.uint16]]:

@@ -18,7 +18,8 @@ COLUMNS = 8  # columns side by side in the kernels' layout (csrc/crossbar_mac.h)
 class Cells:
     """What is stored, and how the conversions of it are put together.
 
-    `levels` uint16 `[slices, inputs, outputs]` in units of 2^-`fraction_bits` levels; `signs` int64 `[slices, blocks, outputs]`, 1 or -1; `shifts` int32
+    `levels` uint16 `[slices, inputs, outputs]` in units of 2^-`fraction_bits` levels; `signs` int64
+    `[slices, blocks, outputs]`, 1 or -1; `shifts` int32
     `[slices]`; `gains` int64 `[blocks, outputs]`. With q the conversion of a column sum, the product is the sum over
     blocks, slices and phases of `signs * q << shifts` (times the weight of the phase), plus `gains` times the sum of
     the block's input codes, which is added digitally.

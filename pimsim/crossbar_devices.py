@@ -18,10 +18,10 @@ LARGEST_LEVEL = 65535  # in units of 2^-fraction_bits
 class Devices:
     """How far the conductance of cells is from what was asked for; all units are levels (0 .. 2^cell_bits - 1).
 
-    `sigma`: a cell asked to hold `level` holds `level + sigma * N(0, 1)`, never below 0, drawn once when programmed; one
-    number, or one for each level (variation depends on conductance: Wan et al., Nature 608, 504, 2022). `stuck_low` and
-    `stuck_high`: probabilities that a cell holds 0 or the highest level whatever it was asked for; stuck cells don't
-    vary. Levels are kept in units of 2^-`fraction_bits` (0 to 8): a cell is rounded by half of that at most, so the sum
+    `sigma`: a cell asked to hold `level` holds `level + sigma * N(0, 1)`, never below 0, drawn once when programmed;
+    one number, or one for each level (variation depends on conductance: Wan et al., Nature 608, 504, 2022). `stuck_low`
+    and `stuck_high`: probabilities that a cell holds 0 or the highest level whatever it was asked for; stuck cells
+    don't vary. Levels are kept in units of 2^-`fraction_bits` (0 to 8): a cell is rounded by half of that at most, so the sum
     of n active cells is off by n * 2^-(fraction_bits + 1) at most and sqrt(n / 12) * 2^-fraction_bits on average;
     everything after is exact.
     """
@@ -41,7 +41,8 @@ class Devices:
             if not _is_number(value) or not 0 <= value <= 1:
                 raise InputError(f"devices.{name}: {value!r}, allowed: a probability from 0 to 1")
         if self.stuck_low + self.stuck_high > 1:
-            raise InputError(f"devices.stuck_low: {self.stuck_low}, allowed: up to 1 - stuck_high, {1 - self.stuck_high}")
+            raise InputError(f"devices.stuck_low: {self.stuck_low}, allowed: up to 1 - stuck_high, "
+                             f"{1 - self.stuck_high}")
         bits = self.fraction_bits
         if isinstance(bits, bool) or not isinstance(bits, int) or not 0 <= bits <= 8:
             raise InputError(f"devices.fraction_bits: {bits!r}, allowed: a whole number from 0 to 8")
@@ -68,9 +69,9 @@ class Devices:
         if self.varies:
             if isinstance(self.sigma, tuple) and len(self.sigma) != top + 1:
                 raise InputError(f"devices.sigma: {len(self.sigma)} values, allowed: {top + 1}, one per level")
-            sigma: Any = np.float32(self.sigma) if not isinstance(self.sigma, tuple) else np.float32(self.sigma)[levels]
+            sigma = np.asarray(self.sigma, np.float32)
             drawn = _stream(seed, 0).standard_normal(levels.shape, np.float32)
-            drawn *= sigma
+            drawn *= sigma[levels] if sigma.ndim else sigma
             drawn += levels
             drawn *= 1 << bits
             held = np.clip(np.rint(drawn, out=drawn), 0, LARGEST_LEVEL, out=drawn).astype(np.uint16)

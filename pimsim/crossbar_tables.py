@@ -87,9 +87,10 @@ def _fits_results(cells: Cells, arithmetic: Arithmetic, input_bits: int, signed:
     weights = (1 << (input_bits + arithmetic.dac_bits)) - 1  # of all phases, and more
     conversions = codes * weights * blocks * int((1 << cells.shifts.astype(np.int64)).sum())
     digital = int(np.abs(cells.gains).sum(axis=0).max()) * cells.rows * ((1 << input_bits) - 1)
-    return max(conversions, digital) < 1 << 31
+    return bool(max(conversions, digital) < 1 << 31)
 
 
 def build_tables(cells: Cells, plan: TablePlan, dac_bits: int) -> tuple[NDArray[np.uint8], NDArray[np.uint16]]:
     """The tables that `plan` asks for, and the numbers of steps in them."""
-    return _kernels.crossbar_tables(cells.levels, cells.rows, plan.listed, plan.index_bits, dac_bits, plan.planes, plan.low_bits)
+    layout = plan.listed, plan.index_bits, dac_bits, plan.planes, plan.low_bits
+    return _kernels.crossbar_tables(cells.levels, cells.rows, *layout)
