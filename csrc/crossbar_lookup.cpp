@@ -77,7 +77,7 @@ inline void convert(const Job& job, const Draws& draws, const UnsignedInts& coun
 
 // Adds (or, where sign is -1, subtracts) the codes of one slice's phases, shifted, to 32-bit results.
 inline void shift_add(const InputPhases& phases, const uint8_t* codes, Bytes top, int shift, int32_t sign,
-                      int32_t* results) {
+                      Ints (&results)[4]) {
   Ints sums[4] = {};
   const int run = 8 / phases.dac_bits;  // phases whose total fits into 16 bits
   for (int first = 0; first < phases.count; first += run) {
@@ -112,10 +112,8 @@ inline void shift_add(const InputPhases& phases, const uint8_t* codes, Bytes top
     sums[2] -= (Ints)interleave_low(high, Shorts{}) << left;
     sums[3] -= (Ints)interleave_high(high, Shorts{}) << left;
   }
-  for (int i = 0; i < 4; ++i) {
-    int32_t* const to = results + i * (kBytes / 4);
-    store_as(to, load_as<Ints>(to) + ((sums[i] ^ sign) - sign));
-  }
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) results[i] = sign == 0 ? results[i] + sums[i] : results[i] - sums[i];
 }
 
 // What a worker needs in passing.
@@ -144,7 +142,7 @@ void run_tile(const Job& job, const Draws& draws, int64_t chunk, int parts_from,
       const int64_t* const signs = cells.signs + group * cells.slices * kColumns + n % kColumns;
       for (int part = parts_from; part < parts_to; ++part) {
         const int64_t first = part * kBytes;
-        int32_t* const results = memory.results + (n - column) * kChunk + first;
+        int32_t* const to = memory.results + (n - column) * kChunk + first;
         const uint8_t* const index = memory.index + (k * kParts + part) * job.part_bytes();
         if (cells.listed > 0 && cells.index_bits == 4) {
           const ListedTables<Planes, 4> tables{cells.tables, cells.numbers + first_table, job.steps, cells.listed};
@@ -162,6 +160,9 @@ void run_tile(const Job& job, const Draws& draws, int64_t chunk, int parts_from,
         if constexpr (Noisy) {
           for (int i = 0; i < kBytes / 4; ++i) counts[i] = noise_count(chunk * kChunk + first + 4 * i, 0);
         }
+        Ints results[4];
+#pragma GCC unroll 4
+        for (int i = 0; i < 4; ++i) results[i] = load_as<Ints>(to + i * (kBytes / 4));
         for (int64_t s = 0; s < cells.slices; ++s) {
           const int32_t sign = static_cast<int32_t>(signs[s * kColumns]);
           const uint8_t* const sums = memory.sums + s * sums_bytes;
@@ -177,6 +178,8 @@ void run_tile(const Job& job, const Draws& draws, int64_t chunk, int parts_from,
             shift_add(job.phases, sums, top, cells.shifts[s], sign, results);
           }
         }
+#pragma GCC unroll 4
+        for (int i = 0; i < 4; ++i) store_as(to + i * (kBytes / 4), results[i]);
       }
     }
   }
@@ -188,28 +191,27 @@ void write_tile(const Job& job, int64_t from, int64_t to, int64_t column, int64_
   const CrossbarTables& cells = job.cells;
   int64_t weight = job.phases.sign ? -(int64_t{1} << job.phases.low_bits) : 0;
   for (int p = 0; p < job.phases.count; ++p) weight += int64_t{1} << (p * job.phases.dac_bits);
-  int64_t offsets[kTile];
-  int32_t digital[kTile][kChunk];
+  int64_t totals[kTile][kChunk];
   for (int64_t c = 0; c < columns; ++c) {
     const int64_t n = column + c;
-    offsets[c] = 0;
-    std::memset(digital[c], 0, sizeof digital[c]);
+    int64_t constant = 0;
+    int32_t digital[kChunk] = {};
     for (int64_t k = 0; k < cells.blocks(); ++k) {
       const int64_t group = n / kColumns * cells.blocks() + k;
       const int32_t gain = static_cast<int32_t>(cells.gains[group * kColumns + n % kColumns]);
-      for (int64_t v = 0; v < kChunk; ++v) digital[c][v] += gain * memory.code_sums[k * kChunk + v];
-      for (int64_t s = 0; s < cells.slices; ++s) {
+      for (int64_t v = 0; v < kChunk; ++v) digital[v] += gain * memory.code_sums[k * kChunk + v];
+      for (int64_t s = 0; job.converter.offset != 0 && s < cells.slices; ++s) {
         const int64_t sign = cells.signs[(group * cells.slices + s) * kColumns + n % kColumns];
-        offsets[c] += (((job.converter.offset * weight) ^ sign) - sign) * (int64_t{1} << cells.shifts[s]);
+        constant += (((job.converter.offset * weight) ^ sign) - sign) * (int64_t{1} << cells.shifts[s]);
       }
     }
+    const int32_t* const results = memory.results + c * kChunk;
+    for (int64_t v = 0; v < kChunk; ++v) totals[c][v] = results[v] * job.converter.step + digital[v] + constant;
   }
   for (int64_t v = from; v < to; ++v) {
     const int64_t place = position_of(v);
-    for (int64_t c = 0; c < columns; ++c) {
-      const int64_t sum = memory.results[c * kChunk + place];
-      out[(v - from) * cells.outputs + column + c] = sum * job.converter.step + digital[c][place] + offsets[c];
-    }
+    int64_t* const to_row = out + (v - from) * cells.outputs + column;
+    for (int64_t c = 0; c < columns; ++c) to_row[c] = totals[c][place];
   }
 }
 

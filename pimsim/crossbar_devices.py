@@ -21,9 +21,9 @@ class Devices:
     `sigma`: a cell asked to hold `level` holds `level + sigma * N(0, 1)`, never below 0, drawn once when programmed;
     one number, or one for each level (variation depends on conductance: Wan et al., Nature 608, 504, 2022). `stuck_low`
     and `stuck_high`: probabilities that a cell holds 0 or the highest level whatever it was asked for; stuck cells
-    don't vary. Levels are kept in units of 2^-`fraction_bits` (0 to 8): a cell is rounded by half of that at most, so the sum
-    of n active cells is off by n * 2^-(fraction_bits + 1) at most and sqrt(n / 12) * 2^-fraction_bits on average;
-    everything after is exact.
+    don't vary. Levels are kept in units of 2^-`fraction_bits` (0 to 8): a cell is rounded by half of that at most, so
+    the sum of n active cells is off by n * 2^-(fraction_bits + 1) at most and sqrt(n / 12) * 2^-fraction_bits on
+    average; everything after is exact.
     """
 
     sigma: float | tuple[float, ...] = 0.0
