@@ -21,7 +21,6 @@ constexpr int kPhases = 4;
 #endif
 constexpr int64_t kColumns = 8;
 constexpr int64_t kTile = 16;  // columns whose results of a chunk are kept at a time
-constexpr int kMostPhases = 17;
 
 // Where vector v of a chunk lies among 32-bit results, which interleaving twice has put in this order.
 inline int64_t position_of(int64_t v) {

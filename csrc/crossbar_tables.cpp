@@ -61,17 +61,25 @@ void crossbar_tables(const CrossbarTables& shape, const uint16_t* levels, uint8_
           std::memcpy(copy + r * wide, levels + (s * shape.inputs + first + r) * shape.outputs + column,
                       columns * sizeof(uint16_t));
         }
-        for (int64_t c = 0; c < wide && (column + c) / kColumns < shape.groups(); ++c) {
+        const int64_t last = (shape.groups() * kColumns - column < wide) ? shape.groups() * kColumns - column : wide;
+        int64_t lines[wide];
+        for (int64_t c = 0; c < wide; ++c) {
           const int64_t n = column + c;
-          const int64_t line = ((n / kColumns * blocks + k) * kColumns + n % kColumns) * shape.slices + s;
-          for (int64_t step = 0; step < steps; ++step) {
-            const uint16_t* const from = copy + step * rows * wide + c;
-            if (shape.listed > 0) {
-              uint32_t number = 0;
-              for (int64_t r = 0; r < rows; ++r) number |= static_cast<uint32_t>(from[r * wide]) << (r * level_bits);
-              numbers[line * steps + step] = static_cast<uint16_t>(shape.index_bits == 4 ? number * 16 : number);
-            } else {
-              write_table(shape, from, wide, rows, tables + (line * shape.planes * steps + step) * bytes, steps * bytes);
+          lines[c] = ((n / kColumns * blocks + k) * kColumns + n % kColumns) * shape.slices + s;
+        }
+        for (int64_t step = 0; step < steps; ++step) {
+          const uint16_t* const from = copy + step * rows * wide;
+          if (shape.listed > 0) {
+            uint16_t number[wide] = {};
+            for (int64_t r = 0; r < rows; ++r) {
+              const int shift = static_cast<int>(r) * level_bits + (shape.index_bits == 4 ? 4 : 0);
+              for (int64_t c = 0; c < wide; ++c) number[c] |= static_cast<uint16_t>(from[r * wide + c] << shift);
+            }
+            for (int64_t c = 0; c < last; ++c) numbers[lines[c] * steps + step] = number[c];
+          } else {
+            for (int64_t c = 0; c < last; ++c) {
+              write_table(shape, from + c, wide, rows, tables + (lines[c] * shape.planes * steps + step) * bytes,
+                          steps * bytes);
             }
           }
         }

@@ -147,7 +147,8 @@ class ProgrammedMatrix:
         largest = _LARGEST >> bits
         for name in ("adc_step", "adc_offset"):
             if abs(getattr(way, name)) > largest:
-                raise InputError(f"arithmetic.{name}: {getattr(way, name)}, allowed with {bits} fraction bits: to {largest}")
+                raise InputError(f"arithmetic.{name}: {getattr(way, name)}, allowed with {bits} fraction bits: "
+                                 f"to {largest}")
         if self.largest_sum > largest:
             raise InputError(f"devices: column sums up to {self.largest_sum}, allowed with {bits} fraction bits: "
                              f"to {largest}")

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 _WORD = (1 << 15) - 1  # what the kernel's sums, less the offset, must not exceed
 _LISTED_BITS = 12  # of the levels that make a table: up to 4096 different ones stand in a list
 # Vectors from which look-ups, made 64 (32) at a time, are faster than counting, vector by vector.
-_WORTH = {"avx512": 24, "avx2": 6}
-_WORTH_WIDE = {"avx512": 12, "avx2": 4}
+_WORTH = {"avx512": 40, "avx2": 13}
+_WORTH_WIDE = {"avx512": 17, "avx2": 4}
+_WORTH_NOISY = {"avx512": 12, "avx2": 4}
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class TablePlan:
 
     def worth(self, vectors: int, noisy: bool) -> bool:
         """Whether look-ups are faster than counting on the instruction set in use."""
-        bounds = _WORTH_WIDE if self.run or noisy else _WORTH
+        bounds = _WORTH_NOISY if noisy else _WORTH_WIDE if self.run else _WORTH
         isa = _kernels.isa()
         return isa in bounds and vectors >= bounds[isa]
 
@@ -58,7 +59,8 @@ def plan_tables(
     top = (1 << arithmetic.adc_bits) - 1
     bias = step // 2 - offset
     spread = noise.largest if noise else 0
-    if step > _WORD or abs(bias) > _WORD or not _fits_results(cells, arithmetic, input_bits, signed):
+    largest = min(top, max(peak + spread + bias, 0) // step)  # of all codes
+    if step > _WORD or abs(bias) > _WORD or not _fits_results(cells, largest, dac, input_bits, signed):
         return None
     highest = cells.highest
     level_bits = max(highest.bit_length(), 1)
@@ -80,13 +82,14 @@ def plan_tables(
     return TablePlan(listed, index_bits, 2, low_bits, 255 // largest) if largest <= 255 else None
 
 
-def _fits_results(cells: Cells, arithmetic: Arithmetic, input_bits: int, signed: bool) -> bool:
+def _fits_results(cells: Cells, largest_code: int, dac_bits: int, input_bits: int, signed: bool) -> bool:
     """Whether 31 bits hold the shifted sums of all codes, and what is added digitally."""
-    codes = (1 << min(arithmetic.adc_bits, 15)) - 1
-    blocks = cells.gains.shape[0]
-    weights = (1 << (input_bits + arithmetic.dac_bits)) - 1  # of all phases, and more
-    conversions = codes * weights * blocks * int((1 << cells.shifts.astype(np.int64)).sum())
-    digital = int(np.abs(cells.gains).sum(axis=0).max()) * cells.rows * ((1 << input_bits) - 1)
+    low_bits = input_bits - signed
+    phases = sum(1 << first for first in range(0, low_bits, dac_bits)) + (signed << low_bits)
+    slices = sum(1 << int(shift) for shift in cells.shifts)
+    conversions = largest_code * phases * slices * cells.gains.shape[0]
+    rows = min(cells.rows, cells.levels.shape[1])
+    digital = int(np.abs(cells.gains).sum(axis=0).max()) * rows * ((1 << input_bits) - 1)
     return bool(max(conversions, digital) < 1 << 31)
 
 
