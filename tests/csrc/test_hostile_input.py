@@ -74,10 +74,8 @@ def sanitized(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_no_sanitizer_reports(target: str, sanitized: Path, tmp_path: Path) -> None:
     (module,) = (sanitized / target.partition(".")[0]).glob("_kernels*.so")
     # In this order: the sanitizer wants to be first, and to find the C++ library whose exceptions it follows.
-    libraries = [
-        subprocess.run([COMPILER, f"-print-file-name={name}"], capture_output=True, text=True, check=True).stdout.strip()
-        for name in ("libasan.so", "libstdc++.so.6")
-    ]
+    names = ("libasan.so", "libstdc++.so.6")
+    libraries = [subprocess.check_output([COMPILER, f"-print-file-name={name}"], text=True).strip() for name in names]
     call(
         target,
         str(module),
