@@ -1,4 +1,4 @@
-"""The analog-to-digital converter, by two models that are chosen by name and never mixed."""
+"""The analog-to-digital converter, by models that are chosen by name and never mixed."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from pimsim.quantity import GIGA, MILLI, NANO, PICO, UM2, Count, Number, Quantity, Table
+from pimsim.quantity import GIGA, MILLI, MM2, NANO, PICO, UM2, Count, Number, Quantity, Table
 from pimsim.survey import SURVEY, survey_area_m2, survey_energy_j
 
-AdcModel = Literal["isaac", "survey"]
+AdcModel = Literal["isaac", "survey", "puma", "neurram", "macro"]
 MOST_ADC_BITS = 24  # the widest lossless conversion that the allowed crossbars can ask for
 
 _ISAAC = "ISAAC, ISCA'16, component table"
 _PUMA = "PUMA, ASPLOS'19, simulator constants"
+PUMA_STAGE_S = 2 * 128 * 128 * 2208 / 52.31e12 / 16
+"""Stage of PUMA's pipeline, s: 2208 units of 128 x 128 at 52.31 TOPS leave 1383 ns for 16 input bits. By construction:
+the component table's own stages (100 ns a read, 128 ns in the instruction table) give 45.2 and 35.3 TOPS."""
 # ISAAC'16's scaling of one ADC from 4 to 10 bits at 32 nm, as tabulated in Accelergy's library.
 _ISAAC_ADC_PJ = (0.79, 0.99, 1.20, 1.42, 1.67, 1.969, 2.379)  # pJ per conversion, Accelergy library, isaac_adc
 _ISAAC_ADC_UM2 = (361.0, 476.9, 626.9, 845.2, 1200.0, 1827.9, 3002.0)  # µm², Accelergy library, isaac_adc
@@ -27,7 +30,8 @@ _ADC_SOURCE = (
 class Adc:
     """An analog-to-digital converter whose energy, area and leakage depend on the bits of the conversion.
 
-    `model` names where the tables come from; the two models are never mixed.
+    `model` names where the tables come from; models are never mixed. `rate` is in conversions per second, or, of a
+    `serial` converter, in steps per second, one step a bit.
     """
 
     model: AdcModel
@@ -35,6 +39,7 @@ class Adc:
     area: Table
     leakage: Table
     rate: Quantity
+    serial: bool = False
 
     @classmethod
     def survey(cls, node_m: float, rate: Quantity, leakage_share: Quantity) -> Adc:
@@ -67,9 +72,17 @@ class Adc:
         """Leakage of one converter."""
         return self.leakage.at(bits)
 
+    def steps(self, bits: Count) -> Count:
+        """Steps of one conversion, each of which gives a number to add up: its bits if serial, else one."""
+        return bits if self.serial else 1
+
+    def rate_hz(self, bits: Count) -> Number:
+        """Conversions per second."""
+        return self.rate.value / bits if self.serial else self.rate.value
+
     def conversion_j(self, bits: Count) -> Number:
         """Energy of one conversion at full rate with the leakage of that time: power over rate."""
-        return self.energy.at(bits) + self.leakage.at(bits) / self.rate.value
+        return self.energy.at(bits) + self.leakage.at(bits) / self.rate_hz(bits)
 
 
 def _extended(values: tuple[float, ...], scale: float) -> tuple[float, ...]:
@@ -103,11 +116,27 @@ def isaac_adc() -> Adc:
     )
 
 
+def puma_adc() -> Adc:
+    """8 bits, 2 mW, in proportion to the bits; 128 columns take turns within one stage of the pipeline."""
+    rate = Quantity(128 / PUMA_STAGE_S, "Hz", "128 columns in a stage; the stage follows from PUMA's peak rate")
+    bits = range(1, MOST_ADC_BITS + 1)
+    dynamic, leakage = 0.225 * MILLI, 0.025 * MILLI  # W per bit, PUMA: 1.8 and 0.2 mW at 8 bits
+    source = f"{_PUMA}: 1.8 + 0.2 mW at 8 bits, in proportion to the bits"
+    return Adc(
+        "puma",
+        Table(1, tuple(dynamic * b / rate.value for b in bits), "J", source),
+        Table(1, tuple(0.0012 * MM2 * b / 8 for b in bits), "m²", f"{_PUMA}: 0.0012 mm²; assumption: as the power"),
+        Table(1, tuple(leakage * b for b in bits), "W", source),
+        rate,
+    )
+
+
 def survey_adc() -> Adc:
     """The regression's ADC at ISAAC's node and rate."""
     share = Quantity(0.2, "1", "hwcomponents-adc: 20 % of the energy booked as leakage")
     return Adc.survey(32 * NANO, Quantity(1.28 * GIGA, "Hz", _ISAAC), share)
 
 
-ADC_MODELS: dict[AdcModel, Callable[[], Adc]] = {"isaac": isaac_adc, "survey": survey_adc}
-"""The models by name, both at 32 nm and 1.28 GS/s."""
+ADC_MODELS: dict[AdcModel, Callable[[], Adc]] = {
+    "isaac": isaac_adc, "survey": survey_adc, "puma": puma_adc}
+"""The models that a 32 nm chip may choose between; a preset's own converter may be another one."""

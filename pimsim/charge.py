@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pimsim.chip import Chip
 from pimsim.cost import Cost, OpCost
 from pimsim.mapping import Mapping, Placement
 from pimsim.quantity import Number, bit_length, ceil_div, larger, smaller
+from pimsim.tile import Crossbar
 from pimsim.workload import VECTOR_STEPS, Elementwise, Gather, MatMul, MatVec, Op
 
-PIPELINE_CYCLES = 2  # assumption: after the last read, one cycle to convert and one to add up, as ISAAC pipelines them
 RESULT_BITS = 16  # what the vector unit writes
 
 
@@ -36,54 +38,89 @@ def _op_cost(op: Op, energies: dict[str, Number], latency: Number, busy: dict[st
     return OpCost(op.name, op.op, Cost(total, latency, busy), energies)
 
 
-def _matvec(op: MatVec, placement: Placement, chip: Chip, chips: int) -> tuple[dict[str, Number], Number, Number]:
-    """A stored matrix times `vectors` vectors: inputs in phases, every used column converted in every read.
+def reading(op: MatVec, xb: Crossbar) -> tuple[dict[str, Number], Number]:
+    """What crossbars `xb` and their converters take for all vectors of `op`: energy by component, seconds per vector.
 
-    conversions = vectors x phases x reads x outputs x slices x polarities (ISAAC, ISCA'16, section 5).
+    conversions = vectors x phases x reads x outputs x slices x conversions per slice (ISAAC, ISCA'16, section 5; with
+    one polarity or two columns converted apart, conversions per slice are the polarities). Row blocks and column
+    blocks are read side by side.
     """
-    xb, readout, tile = chip.crossbar, chip.crossbar.readout, chip.tile
-    phases = readout.phases(op.input_bits, op.signed_inputs)
+    readout = xb.readout
+    schedule = readout.schedule(op.input_bits, op.signed_inputs)
     reads, deepest = readout.reads(op.inputs, xb.rows)
-    columns = op.outputs * readout.slices(op.weight_bits) * readout.polarities
-    cycles = op.vectors * phases
-    conversions = cycles * reads * columns
-    drives = cycles * op.inputs * readout.driven_share(op.input_density)
-    accumulator_bits = op.input_bits + op.weight_bits + bit_length(op.inputs)
-    merges = op.vectors * op.outputs * (placement.row_blocks - 1)
+    slices = op.outputs * readout.slices(op.weight_bits)
+    columns, converted = slices * readout.columns_per_slice, slices * readout.conversions_per_slice
+    column_blocks = ceil_div(columns, xb.columns)
+    lines = op.inputs * readout.rows_per_input
+    sampled = reads * converted  # columns at the converters in one phase
+
+    phases = [(op.vectors * phase.count, phase) for phase in schedule]
+    cycles = _total([count for count, _ in phases])
+    pulses = _total([count * phase.pulses for count, phase in phases])
+    adc = _total([count * sampled * xb.adc.energy_j(xb.phase_bits(phase)) for count, phase in phases])
+    additions = _total([count * sampled * xb.adc.steps(xb.phase_bits(phase)) for count, phase in phases])
+    seconds = _total([phase.count * deepest * xb.phase_s(phase) for phase in schedule])
+    holding = pulses * sampled * xb.sample_hold.energy.value
+    if readout.accumulation == "analog":
+        integrations = _total([count * phase.integrations for count, phase in phases])
+        holding = holding + integrations * sampled * xb.sample_hold.integrate.value
+    drives = pulses * lines * readout.driven_share(op.input_density)
+    merges = op.vectors * op.outputs * (ceil_div(op.inputs, xb.rows // readout.rows_per_input) - 1)
     # Offset weights: the sum of the inputs is counted as they pass, and taken off each block's result.
-    offsets = cycles * op.inputs + op.vectors * op.outputs * placement.row_blocks if readout.polarities == 1 else 0
+    offsets = (pulses * op.inputs + merges + op.vectors * op.outputs) if readout.polarities == 1 else 0
+    return {
+        "adc": adc,
+        "dac": drives * column_blocks * xb.dac.energy.at(readout.dac_bits),
+        "driver": pulses * lines * column_blocks * xb.driver.energy_j(xb.columns),
+        "sample_hold": holding,
+        "array": drives * columns * xb.cell.mac.value,
+        "shift_add": (additions + merges + offsets) * xb.shift_add.energy.value,
+        "input_register": pulses * op.inputs * readout.dac_bits * column_blocks * xb.input_register.energy.value,
+        "output_register": cycles * reads * op.outputs * accumulator_bits(op) * xb.output_register.energy.value,
+    }, seconds
+
+
+def _total(terms: list[Any]) -> Any:
+    """The terms added up in their order; one term is itself, without another array."""
+    total = terms[0]
+    for term in terms[1:]:
+        total = total + term
+    return total
+
+
+def accumulator_bits(op: MatVec) -> int:
+    """Bits that hold any result of `op`: inputs x (2^input_bits - 1) x (2^weight_bits - 1), with its sign."""
+    return op.input_bits + op.weight_bits + int(bit_length(op.inputs))
+
+
+def _matvec(op: MatVec, placement: Placement, chip: Chip, chips: int) -> tuple[dict[str, Number], Number, Number]:
+    """A stored matrix times `vectors` vectors: inputs in phases, every used column converted in every read."""
+    xb, tile = chip.crossbar, chip.tile
+    in_crossbars, vector_s = reading(op, xb)
+    merges = op.vectors * op.outputs * (placement.row_blocks - 1)
     tiles = ceil_div(placement.row_blocks * placement.column_blocks, tile.crossbars)  # of one copy
 
     vector_bits, result_bits = op.inputs * op.input_bits, op.outputs * op.output_bits
     moved_in = op.vectors * vector_bits * tiles
-    moved_out = op.vectors * result_bits + merges * accumulator_bits
+    moved_out = op.vectors * result_bits + merges * accumulator_bits(op)
     abroad = (chips - 1) / chips  # share of the inputs that comes from another chip, ops spread evenly (assumption)
     energies: dict[str, Number] = {
-        "adc": conversions * xb.adc.energy_j(xb.adc_bits),
-        "dac": drives * placement.column_blocks * xb.dac.energy.at(readout.dac_bits),
-        "driver": drives * placement.column_blocks * xb.driver.energy.value,
-        "sample_hold": conversions * xb.sample_hold.energy.value,
-        "array": drives * columns * xb.cell.mac.value,
-        "shift_add": (conversions + merges + offsets) * xb.shift_add.energy.value,
-        "input_register": cycles * op.inputs * readout.dac_bits * placement.column_blocks
-        * xb.input_register.energy.value,
-        "output_register": cycles * reads * op.outputs * accumulator_bits * xb.output_register.energy.value,
+        **in_crossbars,
         "edram": (moved_in + op.vectors * result_bits) * tile.edram.energy.value,
         "bus": (moved_in + moved_out) * tile.bus.energy.value,
         "router": moved_in * tile.router.energy.value,
         "link": op.vectors * vector_bits * abroad * chip.link.energy.value,
     }
 
-    reading = phases * deepest * xb.cycle_s
     rounds = ceil_div(op.vectors, placement.copies)
     streaming = vector_bits / tile.router.bandwidth.value  # the slowest wire on the way of one vector
     arriving = tile.router.time_s(vector_bits)
     if chips > 1:
         arriving = arriving + chip.link.time_s(vector_bits * abroad)
     leaving = tile.bus.time_s(result_bits)
-    busy = larger(rounds * reading, op.vectors * streaming)
-    latency = arriving + larger(rounds * reading, (op.vectors - 1) * streaming + reading)
-    return energies, latency + PIPELINE_CYCLES * xb.cycle_s + leaving, busy
+    busy = larger(rounds * vector_s, op.vectors * streaming)
+    latency = arriving + larger(rounds * vector_s, (op.vectors - 1) * streaming + vector_s)
+    return energies, latency + xb.drain_s + leaving, busy
 
 
 def _gather(op: Gather, placement: Placement, chip: Chip) -> tuple[dict[str, Number], Number, Number]:

@@ -12,6 +12,7 @@ from pimsim.cost import Footprint, Parts, added_parts
 from pimsim.digital import Dram, Link, VectorUnit
 from pimsim.errors import InputError
 from pimsim.quantity import Count, Number
+from pimsim.readout import Readout
 from pimsim.technology import Technology
 from pimsim.tile import Bank, Crossbar, Tile
 
@@ -53,14 +54,14 @@ class Chip:
         """Crossbars in all tiles; None if the chip is sized to its workload."""
         return None if self.tiles is None else self.tiles * self.tile.crossbars
 
-    def tops(self, weight_bits: int = 16, input_bits: int = 16) -> Number:
+    def tops(self, weight_bits: int = 16, input_bits: int = 16, signed: bool = False) -> Number:
         """Peak 10^12 operations per second at these bits, 2 per MAC, all crossbars busy (chip of fixed size)."""
         if self.crossbars is None:
             raise ValueError("a chip sized to its workload has no peak rate: call with_tiles(n) first")
         xb, readout = self.crossbar, self.crossbar.readout
-        macs = xb.rows * (xb.columns // (readout.slices(weight_bits) * readout.polarities))
-        reads = readout.phases(input_bits, False) * readout.reads(xb.rows, xb.rows)[1]  # type: ignore[arg-type]
-        return 2.0 * self.crossbars * macs / (reads * xb.cycle_s) / 1e12
+        inputs = xb.rows // readout.rows_per_input
+        macs = inputs * (xb.columns // (readout.slices(weight_bits) * readout.columns_per_slice))
+        return 2.0 * self.crossbars * macs / xb.vector_s(inputs, input_bits, signed) / 1e12
 
     def parts(self, tiles: Count, banks: Count, chips: int, *, dram: bool) -> dict[str, Footprint]:
         """Footprints by component of `chips` chips with `tiles` and `banks` in all.
@@ -98,9 +99,13 @@ class Chip:
         adc_model: see `CHOICES`. InputError names the option, the value and what is allowed.
         """
         options = {name: int(v) if isinstance(v, np.integer) else v for name, v in options.items()}
+        xb = self.crossbar
+        if options.get("adc_model") == xb.adc.model:
+            options.pop("adc_model")
+        elif "adc_model" in options and xb.adc.model not in ADC_MODELS:
+            raise InputError(f"chip.adc_model is {options['adc_model']!r}, allowed on {self.preset}: {xb.adc.model}")
         for name, value in options.items():
             _check(name, value)
-        xb = self.crossbar
         in_readout = {k: v for k, v in options.items() if k not in ("rows", "columns", "adc_model")}
         in_crossbar = {k: v for k, v in options.items() if k in ("rows", "columns")}
         if "adc_model" in options:
@@ -114,6 +119,7 @@ class Chip:
                              "(the crossbar's rows)")
         if xb.readout.flip and xb.readout.encoding == "differential":
             raise InputError("chip.flip is True, allowed with encoding 'differential': only False")
+        _check_readout(xb.readout, self.preset)
         return replace(self, tile=replace(self.tile, ima=replace(self.tile.ima, crossbar=xb)))
 
     def options(self) -> dict[str, Any]:
@@ -126,11 +132,30 @@ class Chip:
             "adc_model": xb.adc.model}
 
     def arithmetic_options(self) -> dict[str, Any]:
-        """What `pimsim.crossbar.Arithmetic` needs to compute as this chip does; `rows` are those of one read."""
+        """What `pimsim.crossbar.Arithmetic` needs to compute as this chip does; `rows` are those of one read.
+
+        InputError for a readout that it does not simulate: voltage sensing, analog accumulation, ternary pulses, or
+        pairs that are subtracted before the conversion.
+        """
         xb, readout = self.crossbar, self.crossbar.readout
+        unlike = [name for name, value in (("sensing", "current"), ("accumulation", "digital"), ("inputs", "binary"),
+                                           ("pairs", "converted")) if getattr(readout, name) != value]
+        if unlike:
+            raise InputError(f"chip {self.preset}: readout.{unlike[0]} is {getattr(readout, unlike[0])!r}, which the "
+                             "functional crossbar does not simulate")
         return {
             "rows": readout.rows_at_once(xb.rows), "cell_bits": readout.cell_bits, "dac_bits": readout.dac_bits,
             "adc_bits": xb.adc_bits, "flip": readout.flip, "encoding": readout.encoding}
+
+
+def _check_readout(readout: Readout, preset: str) -> None:
+    """Refuse options that a preset's way of reading does not allow."""
+    if readout.pairs != "converted" and readout.encoding != "differential":
+        raise InputError(f"chip.encoding is {readout.encoding!r}, allowed on {preset}: only 'differential'")
+    if readout.accumulation == "analog" and np.any(np.not_equal(readout.dac_bits, 1)):
+        raise InputError(f"chip.dac_bits is {readout.dac_bits!r}, allowed on {preset}: only 1 (pulses)")
+    if readout.adc_bits is None and (readout.sensing == "voltage" or readout.accumulation == "analog"):
+        raise InputError(f"chip.adc_bits is None (lossless), allowed on {preset}: only a number of bits")
 
 
 def _check(name: str, value: Any) -> None:

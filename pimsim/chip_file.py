@@ -58,7 +58,7 @@ class _DacTable(_Table):
 class _AdcTable(_Table):
     bits: _Adc | Literal["lossless"] | None = None
     columns_per_adc: _Shared | None = None
-    model: Literal["isaac", "survey"] | None = None
+    model: Literal["isaac", "survey", "puma", "neurram"] | None = None
 
 
 class _Readout(_Table):

@@ -19,6 +19,8 @@ from pimsim.evaluate import evaluate
 from pimsim.files import read_workload
 from pimsim.report import presets_table, report_tables
 from pimsim.sweep import sweep_to_parquet
+from pimsim.validation import validate
+from pimsim.validation.table import validation_markdown, validation_tables
 
 app = typer.Typer(
     help="What a model costs on a processing-in-memory chip.", no_args_is_help=True, add_completion=False,
@@ -91,6 +93,22 @@ def sweep_command(
     else:
         Console().print(f"{written:,} designs in {seconds:.1f} s ({written / seconds:,.0f}/s), "
                         f"{len(designs) - written:,} impossible ones left out: {out}")
+
+
+@app.command("validate")
+def validate_command(
+    as_json: _Json = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the tables as in docs/validation.md.")] = False,
+) -> None:
+    """Compare the model with published figures: each point's error, its kind, and every factor that was fitted."""
+    validation = validate()
+    if as_json:
+        points = [point.to_json() for point in validation.points]
+        sys.stdout.write(json.dumps(points, indent=1, allow_nan=False) + "\n")
+    elif markdown:
+        sys.stdout.write(validation_markdown(validation))
+    else:
+        Console().print(validation_tables(validation))
 
 
 def _gating(name: str) -> Gating:

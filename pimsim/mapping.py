@@ -77,10 +77,10 @@ class Mapping:
 def place_matvec(op: MatVec, crossbar: Crossbar, copies: Count) -> Placement:
     """Cut a stored matrix into crossbars; weights that are used for several vectors are stored up to `copies` times."""
     readout = crossbar.readout
-    columns = op.outputs * readout.slices(op.weight_bits) * readout.polarities
+    columns = op.outputs * readout.slices(op.weight_bits) * readout.columns_per_slice
     kept = smaller(copies, op.vectors)
-    return Placement("crossbars", ceil_div(op.inputs, crossbar.rows), ceil_div(columns, crossbar.columns), kept,
-                     op.inputs * columns * kept)
+    return Placement("crossbars", ceil_div(op.inputs, crossbar.rows // readout.rows_per_input),
+                     ceil_div(columns, crossbar.columns), kept, op.inputs * readout.rows_per_input * columns * kept)
 
 
 def place_table(op: Gather, crossbar: Crossbar) -> Placement:

@@ -13,7 +13,7 @@ Number: TypeAlias = float | NDArray[Any]
 Count: TypeAlias = int | NDArray[Any]
 """A whole number of one design, or one value per design of a sweep."""
 
-GIGA, MILLI, MICRO, NANO, PICO = 1e9, 1e-3, 1e-6, 1e-9, 1e-12
+GIGA, MEGA, MILLI, MICRO, NANO, PICO, FEMTO = 1e9, 1e6, 1e-3, 1e-6, 1e-9, 1e-12, 1e-15
 UM2, MM2 = 1e-12, 1e-6  # square micrometre and square millimetre, in m²
 
 

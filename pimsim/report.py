@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pimsim.cost import Report, total_footprint
-from pimsim.presets import PRESETS
+from pimsim.presets import PRESETS, RATED_BITS
 
 _ENERGY = (("mJ", 1e-3), ("µJ", 1e-6), ("nJ", 1e-9), ("pJ", 1e-12))
 _TIME = (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6), ("ns", 1e-9))
@@ -90,13 +90,16 @@ def _operators(report: Report) -> Table:
 
 def presets_table() -> Table:
     """Every preset with its source, size, peak power, area and peak rate."""
-    table = Table("preset", "after", "node", "tiles", "crossbars", "power", "area", "TOPS, 16 bit")
+    table = Table("preset", "after", "node", "tiles", "crossbars", "power", "area", "TOPS (bits)")
+    table.columns[0].no_wrap = True
     for name, make in PRESETS.items():
         chip = make()
         if chip.tiles is None or chip.crossbars is None:
             continue
         whole = total_footprint(chip.parts(chip.tiles, chip.banks or 0, 1, dram=False))
+        weights, inputs = RATED_BITS[name]
         about = (make.__doc__ or name).split(":")[0]
         table.add_row(name, about, f"{chip.technology.node_nm} nm", f"{chip.tiles:,}", f"{chip.crossbars:,}",
-                      f"{float(whole.peak_w):.1f} W", area_text(float(whole.area_m2)), f"{float(chip.tops()):.2f}")
+                      f"{float(whole.peak_w):.1f} W", area_text(float(whole.area_m2)),
+                      f"{float(chip.tops(weights, inputs, signed=True)):.2f} ({weights} x {inputs})")
     return table

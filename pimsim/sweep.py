@@ -112,6 +112,8 @@ def _built(chip: Chip, designs: Columns) -> Chip:
     bits = options.pop("adc_bits", None)
     if bits is None or not _count(designs):
         return chip.with_options(**options)
+    if np.all(bits != 0):
+        return chip.with_options(**options, adc_bits=bits)
     lossless = chip.with_options(**options, adc_bits=None).crossbar.adc_bits
     return chip.with_options(**options, adc_bits=np.where(bits == 0, lossless, bits))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from pimsim.adc import Adc
 from pimsim.cell import Cell
@@ -10,7 +11,10 @@ from pimsim.converter import Dac, Driver, SampleHold
 from pimsim.cost import Footprint, Parts, added_parts
 from pimsim.digital import Buffer, Fixture, Link, Register, ShiftAdd
 from pimsim.quantity import Count, Number, Quantity, ceil_div, larger
-from pimsim.readout import Readout
+from pimsim.readout import Phase, Readout
+
+PIPELINE_CYCLES = 2  # assumption: after the last read, one cycle to convert and one to add up, as ISAAC pipelines them
+_IN_THE_READ = Quantity(0.0, "s", "contained in the read time")
 
 
 @dataclass(frozen=True)
@@ -18,7 +22,8 @@ class Crossbar:
     """An array of cells with its converters and registers.
 
     One DAC and driver per row, one sample-and-hold per column, one ADC per `readout.columns_per_adc` columns; the
-    registers' sizes follow the rows and columns. `read_time` is the array's own time for one analog read.
+    registers' sizes follow the rows and columns. `read_time` is the array's own time for one input digit,
+    `settle_time` what a phase takes on top of its digits and its conversion.
     """
 
     rows: Count
@@ -33,22 +38,60 @@ class Crossbar:
     input_register: Register
     output_register: Register
     read_time: Quantity
+    settle_time: Quantity = _IN_THE_READ
 
     @property
     def adcs(self) -> Count:
         """Converters on this crossbar."""
         return ceil_div(self.columns, self.readout.columns_per_adc)
 
-    @property
+    @cached_property
     def adc_bits(self) -> Count:
         """Bits of each converter: as chosen, or lossless."""
         return self.readout.resolved_adc_bits(self.rows)
 
-    @property
+    def phase_bits(self, phase: Phase) -> Count:
+        """Bits that the conversion at the end of `phase` has to find, at least 1."""
+        if not phase.known_bits:
+            return self.adc_bits
+        return larger(self.adc_bits - phase.known_bits, 1)  # type: ignore[no-any-return]
+
+    def phase_s(self, phase: Phase) -> Number:
+        """Time of one phase: the array's and that of the columns which share an ADC, overlapped if pipelined."""
+        if phase.pulses == 1 and not (phase.integrations or phase.known_bits):
+            return self._digit_s  # the usual phase of a digital readout, asked for by every operator
+        return self._phase_s(phase)
+
+    @cached_property
+    def _digit_s(self) -> Number:
+        return self._phase_s(Phase(1))
+
+    def _phase_s(self, phase: Phase) -> Number:
+        shared = self.readout.columns_per_adc
+        if self.readout.conversions_per_slice < self.readout.columns_per_slice:
+            shared = ceil_div(shared, 2)  # two columns, one conversion
+        converting = shared / self.adc.rate_hz(self.phase_bits(phase))
+        integrating = phase.integrations * self.sample_hold.integrate_time.value
+        reading = phase.pulses * self.read_time.value + integrating + self.settle_time.value
+        return larger(reading, converting) if self.readout.pipelined else reading + converting
+
+    @cached_property
     def cycle_s(self) -> Number:
-        """Time of one read: the array's, or that of the columns which share an ADC, whichever is longer."""
-        converting = self.readout.columns_per_adc / self.adc.rate.value
-        return larger(self.read_time.value, converting)  # type: ignore[no-any-return]
+        """Time of the shortest phase: of one input digit."""
+        return self.phase_s(self.readout.shortest_phase)
+
+    def vector_s(self, inputs: Count, input_bits: int, signed: bool) -> Number:
+        """Time to read one vector of a matrix with `inputs` inputs, row blocks side by side."""
+        _, deepest = self.readout.reads(inputs, self.rows)  # type: ignore[arg-type]
+        total: Number = 0.0
+        for phase in self.readout.schedule(input_bits, signed):
+            total = total + phase.count * deepest * self.phase_s(phase)
+        return total
+
+    @property
+    def drain_s(self) -> Number:
+        """Time from the last read of a vector to its result: the rest of the pipeline, if there is one."""
+        return PIPELINE_CYCLES * self.cycle_s if self.readout.pipelined else 0.0
 
     @property
     def bits(self) -> Count:
@@ -63,18 +106,21 @@ class Crossbar:
         input_bits = rows * self.input_register.bits_per_line.value
         output_bits = columns * self.output_register.bits_per_line.value
         cells = rows * columns
+        converted = columns * self.readout.conversions_per_slice // self.readout.columns_per_slice
+        sampling = self.sample_hold.energy.value + self.readout.shortest_phase.integrations \
+            * self.sample_hold.integrate.value
         return {
             "adc": _part(adcs, self.adc.area_m2(self.adc_bits), self.adc.leakage_w(self.adc_bits),
-                         columns * rate * self.adc.energy_j(self.adc_bits)),
+                         converted * rate * self.adc.energy_j(self.adc_bits)),
             "dac": _part(rows, self.dac.area.at(dac_bits), self.dac.leakage.at(dac_bits),
                          rows * rate * self.dac.energy.at(dac_bits)),
             "driver": _part(rows, self.driver.area.value, self.driver.leakage.value,
-                            rows * rate * self.driver.energy.value),
+                            rows * rate * self.driver.energy_j(columns)),
             "sample_hold": _part(columns, self.sample_hold.area.value, self.sample_hold.leakage.value,
-                                 columns * rate * self.sample_hold.energy.value),
+                                 converted * rate * sampling),
             "array": _part(cells, self.cell.area.value, 0.0, cells * rate * self.cell.mac.value),
             "shift_add": _part(adders, self.shift_add.area.value, self.shift_add.leakage.value,
-                               columns * rate * self.shift_add.energy.value),
+                               converted * self.adc.steps(self.adc_bits) * rate * self.shift_add.energy.value),
             "input_register": _part(input_bits, self.input_register.area.value, self.input_register.leakage.value,
                                     rows * dac_bits * rate * self.input_register.energy.value),
             "output_register": _part(output_bits, self.output_register.area.value,

@@ -260,11 +260,14 @@ def test_imports_point_up_the_list() -> None:
 
 def test_the_core_of_pimsim_imports_itself() -> None:
     """What CONTRIBUTING's tree does not mark as ring imports the standard library, NumPy, SciPy and the core."""
-    rooms = re.findall(r"^  (\w+)\.py +(ring)?", CONTRIBUTING.partition("\npimsim/")[2].partition("\nnasrec/")[0], re.M)
+    tree = CONTRIBUTING.partition("\npimsim/")[2].partition("\nnasrec/")[0]
+    rooms = re.findall(r"^  (\w+)(?:\.py|/) +(ring)?", tree, re.M)
     core = {name for name, ring in rooms if not ring}
     allowed = {*sys.stdlib_module_names, "numpy", "scipy"}
     for name in core:
-        for module in imports_of(ROOT / "pimsim" / f"{name}.py"):
-            package, _, inner = module.partition(".")
-            inside = package == "pimsim" and inner.partition(".")[0] in core | {"_kernels", ""}
-            assert inside or package in allowed, f"pimsim/{name}.py imports {module}"
+        room = ROOT / "pimsim" / name
+        for file in sorted(room.rglob("*.py")) if room.is_dir() else [room.with_suffix(".py")]:
+            for module in imports_of(file):
+                package, _, inner = module.partition(".")
+                inside = package == "pimsim" and inner.partition(".")[0] in core | {"_kernels", ""}
+                assert inside or package in allowed, f"{file.relative_to(ROOT)} imports {module}"

@@ -45,18 +45,6 @@ def test_a_crossbar_has_one_8_bit_adc_that_keeps_up_with_the_read_cycle() -> Non
     assert crossbar.cycle_s == pytest.approx(100e-9)
 
 
-def test_every_figure_names_a_source() -> None:
-    def quantities(item: object) -> list[object]:
-        if hasattr(item, "source") and hasattr(item, "unit"):
-            return [item]
-        inside = item if isinstance(item, tuple) else getattr(item, "__dict__", {}).values()
-        return [found for value in inside for found in quantities(value)]
-
-    found = quantities(isaac())
-    assert len(found) > 60
-    assert all(len(item.source) > 4 and item.unit for item in found)  # type: ignore[attr-defined]
-
-
 def test_an_unknown_preset_is_refused_by_name() -> None:
     with pytest.raises(ValueError, match="'isac', allowed: isaac"):
         preset("isac")

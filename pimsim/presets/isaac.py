@@ -1,15 +1,12 @@
-"""Chips with every figure and its source."""
+"""ISAAC (ISCA'16), with every figure and its source; the ReRAM cell and the DRAM that other presets share."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 from pimsim.adc import isaac_adc
 from pimsim.cell import Cell
 from pimsim.chip import Chip
 from pimsim.converter import Dac, Driver, SampleHold
 from pimsim.digital import Buffer, Dram, Fixture, Link, Register, ShiftAdd, VectorUnit
-from pimsim.errors import InputError
 from pimsim.quantity import GIGA, MICRO, MILLI, MM2, NANO, PICO, Quantity, Table
 from pimsim.readout import Readout
 from pimsim.technology import Technology
@@ -22,9 +19,25 @@ LEAKING = "assumption: 10 % of the table's power leaks, as PUMA'19 states for AD
 CYCLE_S = 100 * NANO  # ISAAC'16: one crossbar read
 CLOCK_HZ = 1 * GIGA  # assumption: clock of buses, routers and vector unit
 
+
 def _powered(milliwatts: float, leaking: float, actions_hz: float) -> float:
     """Energy of an action from a table's power less leakage, at the rate of full activity."""
     return (milliwatts - leaking) * MILLI / actions_hz
+
+
+def reram_cell(cycle_s: float) -> Cell:
+    """ISAAC's cell, in a crossbar that takes `cycle_s` for one read."""
+    return Cell(
+        area=Quantity(0.0002 * MM2 / (8 * 128 * 128), "m²", f"{ISAAC}: 25 µm² an array (below 4F²; the table is kept)"),
+        mac=Quantity(2.4 * MILLI * cycle_s / (8 * 128 * 128), "J", f"{ISAAC}: 0.3 mW an array, all cells driven"),
+        read_bit=Quantity(208 * NANO / 32 / (128 * 128 * 2), "J", f"{PUMA}: serial read of 32 arrays, 208 nJ", 0.5),
+        read_time=Quantity(328 * MICRO / 32 / (128 * 128), "s", f"{PUMA}: serial read of 32 arrays, 328 µs", 0.5),
+        write=Quantity(676 * NANO / 32 / (128 * 128), "J", f"{PUMA}: write of 32 arrays, 676 nJ", 0.5),
+        write_time=Quantity(351 * MICRO / 32 / 128, "s", f"{PUMA}: write of 32 arrays, 351 µs, row by row", 0.5),
+        endurance=Quantity(1e6, "1", "4-level HfOx, Huang: about 1e6; above 1e4 is typical", 1.0),
+        on_ohm=Quantity(2e3, "Ω", "CrossSim's ISAAC cell"),
+        off_ohm=Quantity(2e6, "Ω", "CrossSim's ISAAC cell"),
+    )
 
 
 def _crossbar() -> Crossbar:
@@ -32,22 +45,11 @@ def _crossbar() -> Crossbar:
     rows_hz = 8 * 128 / CYCLE_S  # row drives (or columns read) per second in one IMA
     doubling = [2.0**i for i in range(8)]
     dac_j, dac_w = (4.0 / 1024 - 0.39e-3) * MILLI * CYCLE_S, 0.39 * MICRO
-    cell = Cell(
-        area=Quantity(0.0002 * MM2 / (8 * 128 * 128), "m²", f"{ISAAC}: 25 µm² an array (below 4F²; the table is kept)"),
-        mac=Quantity(2.4 * MILLI * CYCLE_S / (8 * 128 * 128), "J", f"{ISAAC}: 0.3 mW an array, all cells driven"),
-        read_bit=Quantity(208 * NANO / 32 / (128 * 128 * 2), "J", f"{PUMA}: serial read of 32 arrays, 208 nJ", 0.5),
-        read_time=Quantity(328 * MICRO / 32 / (128 * 128), "s", f"{PUMA}: serial read of 32 arrays, 328 µs", 0.5),
-        write=Quantity(676 * NANO / 32 / (128 * 128), "J", f"{PUMA}: write of 32 arrays, 676 nJ", 0.5),
-        write_time=Quantity(351 * MICRO / 32 / 128, "s", f"{PUMA}: write of 32 arrays, 351 µs, row by row", 0.5),
-        endurance=Quantity(1e6, "1", "4-level HfOx, Huang (facts: about 1e6, above 1e4 typical)", 1.0),
-        on_ohm=Quantity(2e3, "Ω", "CrossSim's ISAAC cell"),
-        off_ohm=Quantity(2e6, "Ω", "CrossSim's ISAAC cell"),
-    )
     return Crossbar(
         rows=128,
         columns=128,
         readout=Readout(cell_bits=2, dac_bits=1, adc_bits=8, columns_per_adc=128),
-        cell=cell,
+        cell=reram_cell(CYCLE_S),
         adc=isaac_adc(),
         dac=Dac(
             Table(1, tuple(dac_j * d for d in doubling), "J", f"{ISAAC}: 4 mW / 1024 in 100 ns; {MNSIM}"),
@@ -128,6 +130,17 @@ def _tile() -> Tile:
     )
 
 
+def ddr4() -> Dram:
+    """One channel of DDR4-3200."""
+    return Dram(
+        energy=Quantity(15 * PICO, "J", "assumption: DDR4-class, random 64-byte accesses", 0.5),
+        bandwidth=Quantity(25.6 * GIGA * 8, "bit/s", "one DDR4-3200 channel: 64 bits x 3.2 GT/s"),
+        delay=Quantity(60 * NANO, "s", "assumption: a row miss with its way through the controller", 0.3),
+        burst_bits=Quantity(512.0, "bits", "DDR4: burst of 8 x 64 bits"),
+        background=Quantity(50 * MILLI, "W", "assumption: idle power of one rank", 0.5),
+    )
+
+
 def isaac() -> Chip:
     """ISAAC-CE (ISCA'16): 32 nm, 168 tiles, 16 128 crossbars, 65.8 W, 85.4 mm².
 
@@ -158,22 +171,5 @@ def isaac() -> Chip:
             peak=Quantity(10.4 / 4, "W", f"{ISAAC}: 10.4 W for 4 links"),
         ),
         links=4,
-        dram=Dram(
-            energy=Quantity(15 * PICO, "J", "assumption: DDR4-class, random 64-byte accesses", 0.5),
-            bandwidth=Quantity(25.6 * GIGA * 8, "bit/s", "one DDR4-3200 channel: 64 bits x 3.2 GT/s"),
-            delay=Quantity(60 * NANO, "s", "assumption: a row miss with its way through the controller", 0.3),
-            burst_bits=Quantity(512.0, "bits", "DDR4: burst of 8 x 64 bits"),
-            background=Quantity(50 * MILLI, "W", "assumption: idle power of one rank", 0.5),
-        ),
+        dram=ddr4(),
     )
-
-
-PRESETS: dict[str, Callable[[], Chip]] = {"isaac": isaac}
-"""Every chip by its name."""
-
-
-def preset(name: str, where: str = "chip") -> Chip:
-    """The chip called `name`; InputError lists the names there are."""
-    if name not in PRESETS:
-        raise InputError(f"{where}: no chip preset {name!r}, allowed: {', '.join(PRESETS)}")
-    return PRESETS[name]()
