@@ -9,9 +9,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from kernel_tests import SHORT, WHOLE, build, require_compiler, run_tests
+from kernel_tests import ROOT, SHORT, WHOLE, build, require_compiler, run_tests
 
 SANITIZERS = ["address,undefined", "thread"]
+
+
+def test_every_kernel_has_a_test() -> None:
+    """A kernel is a pair of files that share a name."""
+    kernels = {path.stem for path in (ROOT / "csrc").glob("*.cpp") if path.with_suffix(".h").exists()} - {"isa"}
+    assert {f"test_{name}" for name in kernels} <= {path.stem for path in (ROOT / "tests" / "csrc").glob("*.cpp")}
 
 
 def run_sanitized(sanitizer: str, cases: int, tmp_path: Path) -> None:
