@@ -63,7 +63,7 @@ def sanitized(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "fuzz",
         "-DKERNEL_TESTS=OFF",
         "-DKERNEL_SANITIZER=address,undefined",
-        "-DKERNEL_OPTIMISATION=-Og",
+        "-DKERNEL_OPTIMISATION=-O0",
         f"-DPython_EXECUTABLE={sys.executable}",
         f"-Dpybind11_DIR={pybind11.get_cmake_dir()}",
     )
