@@ -21,7 +21,7 @@ import pimsim._kernels
 
 MODULES = {"nasrec": nasrec._kernels, "pimsim": pimsim._kernels}
 PATIENCE = 90.0  # seconds in which the call that is being made has to end, on a busy machine
-SETTINGS = {"threads", "isa", "best_isa"}  # take no arguments
+SETTINGS = {"threads", "isa", "best_isa", "lookup_index_bits"}  # take no arguments
 
 
 def test_no_function_is_left_out() -> None:
