@@ -139,7 +139,7 @@ def show(runs: Sequence[Run], console: Console, cases: bool) -> None:
             cells += [measured, f"[{colour}]{said}[/]"]
         if line.beyond and not shown:
             table.add_section()
-            table.add_row("[italic]other peers, to be equal to at least[/]")
+            table.add_row("[italic]other peers that a user could pick, other baselines[/]")
             shown = True
         table.add_row(*line.fixed, *cells)
     console.print(table)

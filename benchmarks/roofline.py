@@ -60,7 +60,8 @@ def _roofline(axes: Axes, cases: list[Case], limits: dict[str, float]) -> None:
         axes.plot(at, reached, marker, color=colour, ms=size, alpha=0.75, label=kernel, mec="white", mew=0.5)
     axes.set(xscale="log", yscale="log", xlabel="operations per byte that has to move", ylabel="Gop/s",
              title="roofline (above a slope: rows come from the caches)")  # fmt: skip
-    axes.legend(loc="lower right", fontsize=9)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(loc="lower right", fontsize=9)
     axes.grid(which="major", color="0.92")
 
 

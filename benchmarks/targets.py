@@ -36,7 +36,7 @@ class Target:
     aim: float
     measure: Measure = "times as fast"
     threads: int = 1
-    beyond: bool = False  # a peer that a user could pick as well: equal to it is enough
+    beyond: bool = False  # another peer that a user could pick, or another reading of the baseline
 
     def holds_for(self, case: Case) -> bool:
         """Whether `case` belongs to this row, its number of threads aside."""
@@ -100,7 +100,6 @@ TARGETS = (
     Target("pairwise dot, forward + backward", "bmm + index_select", "dot_interaction", (_BOTH,), 6, ("torch",), 4, 6),
     Target("FM forward + backward", "torch, allocation tuned", "fm_interaction", (_BOTH,), 6, ("torch",), 3, 5),
     Target("crossbar MAC, batch 64", "best torch formulation", "crossbar_mac", (_CLIPPING,), 1, TORCH_CROSSBAR, 12, 18),
-    Target("same", "torch in float32 alone", "crossbar_mac", (_CLIPPING,), 1, TORCH_CROSSBAR[:1], 12, 18, beyond=True),
     Target("same", "CrossSim, equivalent configuration", "crossbar_mac", (_CLIPPING,), 1, ("crosssim",), 25, 35),
     Target("same, MACs a second", "bare loop of table look-ups", "crossbar_mac",
            (_CLIPPING,), 1, ("look-ups",), 0.65, 0.85, "of the limit"),
@@ -110,7 +109,9 @@ TARGETS = (
            (_CLIPPING | {"devices": ("varied",)},), 1, TORCH_CROSSBAR, 5, 10),
     Target("same, batch 1", "best torch formulation", "crossbar_mac",
            (_CLIPPING | {"batch": (1,)},), 1, TORCH_CROSSBAR, 5, 10),
-    Target("same, batch 1", "torch in float32 alone", "crossbar_mac",
+    Target("crossbar MAC, batch 64", "torch in float32 alone", "crossbar_mac",
+           (_CLIPPING,), 1, TORCH_CROSSBAR[:1], 12, 18, beyond=True),
+    Target("crossbar MAC, batch 1", "torch in float32 alone", "crossbar_mac",
            (_CLIPPING | {"batch": (1,)},), 1, TORCH_CROSSBAR[:1], 5, 10, beyond=True),
     Target("embedding forward, one id each, D 16 and 64, batch 512", "F.embedding on concatenated tables",
            "embedding_bag", (_ONE_ID,), 2, ("torch_embedding",), 1, 1, threads=2, beyond=True),
