@@ -14,5 +14,5 @@ from nasrec import kernels
 def needs(what: str | Callable[..., Any], *arguments: str) -> None:
     """Skip the test where `what` (by name: a function of nasrec.kernels), or one of its arguments, isn't there."""
     function = getattr(kernels, what, None) if isinstance(what, str) else what
-    if function is None or set(arguments) - set(inspect.signature(function).parameters):
+    if not callable(function) or set(arguments) - set(inspect.signature(function).parameters):
         pytest.skip(f"{what}({', '.join(arguments)}) is not there")
