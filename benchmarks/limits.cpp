@@ -44,45 +44,83 @@ float multiply_add(int64_t iterations) {
 }
 
 #if defined(__AVX2__)
-constexpr int64_t kGroups = 32, kPhases = 8, kVectors = 64;  // 4 rows a group: 128 rows
+constexpr int64_t kPhases = 8, kVectors = 64;
 
-__m256i broadcast(const uint8_t* table, __m256i) {
-  return _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(table)));
-}
-__m256i read(const uint8_t* from, __m256i) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)); }
-void write(uint8_t* to, __m256i value) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), value); }
-__m256i add(__m256i sum, __m256i table, __m256i bits) {
-  return _mm256_adds_epu8(sum, _mm256_shuffle_epi8(table, bits));
-}
-#if defined(__AVX512BW__)
-__m512i broadcast(const uint8_t* table, __m512i) {
-  return _mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i*>(table)));
-}
-__m512i read(const uint8_t* from, __m512i) { return _mm512_loadu_si512(from); }
-void write(uint8_t* to, __m512i value) { _mm512_storeu_si512(to, value); }
-__m512i add(__m512i sum, __m512i table, __m512i bits) {
-  return _mm512_adds_epu8(sum, _mm512_shuffle_epi8(table, bits));
-}
+// How a register of indices looks up: `bits` of them at a time, in a table of that many sums.
+struct Bytes32 {  // 32 vectors, tables of 16 sums, in each half of the register
+  typedef __m256i Lanes;
+  static constexpr int bits = 4, phases = 4;  // 4 of 8 phases: as many sums as there are registers
+  static Lanes table(const uint8_t* from) {
+    return _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+  }
+  static Lanes read(const uint8_t* from) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)); }
+  static void write(uint8_t* to, Lanes value) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), value); }
+  static Lanes add(Lanes sum, Lanes table, Lanes index) {
+    return _mm256_adds_epu8(sum, _mm256_shuffle_epi8(table, index));
+  }
+};
+#if defined(__AVX512VBMI__)
+struct Bytes64 {  // 64 vectors, tables of 64 sums
+  typedef __m512i Lanes;
+  static constexpr int bits = 6, phases = 8;
+  static Lanes table(const uint8_t* from) { return _mm512_loadu_si512(from); }
+  static Lanes read(const uint8_t* from) { return _mm512_loadu_si512(from); }
+  static void write(uint8_t* to, Lanes value) { _mm512_storeu_si512(to, value); }
+  static Lanes add(Lanes sum, Lanes table, Lanes index) {
+    return _mm512_adds_epu8(sum, _mm512_permutexvar_epi8(index, table));
+  }
+};
+#elif defined(__AVX512BW__)
+struct Bytes64 {  // 64 vectors, tables of 16 sums, in each quarter of the register
+  typedef __m512i Lanes;
+  static constexpr int bits = 4, phases = 8;
+  static Lanes table(const uint8_t* from) {
+    return _mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+  }
+  static Lanes read(const uint8_t* from) { return _mm512_loadu_si512(from); }
+  static void write(uint8_t* to, Lanes value) { _mm512_storeu_si512(to, value); }
+  static Lanes add(Lanes sum, Lanes table, Lanes index) {
+    return _mm512_adds_epu8(sum, _mm512_shuffle_epi8(table, index));
+  }
+};
 #endif
 
-// Eight sums, a phase each, over the groups of a block.
-template <class Lanes>
-inline void look_up_block(const uint8_t* tables, const uint8_t* codes, uint8_t* out) {
-  const Lanes kind{};
-  Lanes s0{}, s1{}, s2{}, s3{}, s4{}, s5{}, s6{}, s7{};
-#pragma GCC unroll 4
-  for (int64_t group = 0; group < kGroups; ++group, tables += 16, codes += kPhases * kVectors) {
-    const Lanes table = broadcast(tables, kind);
-    s0 = add(s0, table, read(codes + 0 * kVectors, kind));
-    s1 = add(s1, table, read(codes + 1 * kVectors, kind));
-    s2 = add(s2, table, read(codes + 2 * kVectors, kind));
-    s3 = add(s3, table, read(codes + 3 * kVectors, kind));
-    s4 = add(s4, table, read(codes + 4 * kVectors, kind));
-    s5 = add(s5, table, read(codes + 5 * kVectors, kind));
-    s6 = add(s6, table, read(codes + 6 * kVectors, kind));
-    s7 = add(s7, table, read(codes + 7 * kVectors, kind));
+// Two columns at a time, which share the indices: numbers [2][steps] of tables, index [phases][steps][64].
+template <class Bytes>
+inline void look_up_columns(const uint16_t* numbers, const uint8_t* tables, const uint8_t* index, int64_t steps,
+                            uint8_t* out) {
+  typedef typename Bytes::Lanes Lanes;
+  constexpr int64_t width = sizeof(Lanes), phases = Bytes::phases;
+  for (int64_t part = 0; part < kPhases * kVectors; part += phases * width) {
+    Lanes sum[2][phases] = {};
+    const uint8_t* from = index + part * steps;
+    for (int64_t step = 0; step < steps; ++step, from += phases * width) {
+      const Lanes left = Bytes::table(tables + (static_cast<int64_t>(numbers[step]) << Bytes::bits));
+      const Lanes right = Bytes::table(tables + (static_cast<int64_t>(numbers[steps + step]) << Bytes::bits));
+#pragma GCC unroll 8
+      for (int phase = 0; phase < phases; ++phase) {
+        Lanes bits = Bytes::read(from + phase * width);
+        asm("" : "+v"(bits));  // one load for both columns
+        sum[0][phase] = Bytes::add(sum[0][phase], left, bits);
+        sum[1][phase] = Bytes::add(sum[1][phase], right, bits);
+      }
+    }
+    for (int column = 0; column < 2; ++column) {
+      for (int phase = 0; phase < phases; ++phase) {
+        Bytes::write(out + (column * phases + phase) * width, sum[column][phase]);
+      }
+    }
   }
-  write(out, s0 ^ s1 ^ s2 ^ s3 ^ s4 ^ s5 ^ s6 ^ s7);
+}
+
+template <class Bytes>
+void look_up_all(int64_t columns, int64_t steps, const uint16_t* numbers, const uint8_t* tables, const uint8_t* index,
+                 uint8_t* out, int threads) {
+  parallel_rows(columns / 2, pieces_of(columns / 2, threads), threads, [=](int64_t begin, int64_t end, int worker) {
+    for (int64_t pair = begin; pair < end; ++pair) {
+      look_up_columns<Bytes>(numbers + pair * 2 * steps, tables, index, steps, out + worker * 2 * kPhases * kVectors);
+    }
+  });
 }
 #endif
 
@@ -172,37 +210,29 @@ void update(char* table, int64_t row_bytes, char* state, int64_t state_bytes, co
   });
 }
 
-// The inner loop of a crossbar product by table look-ups, alone: 16-byte tables [blocks][columns][32], each of the
-// partial sums of 4 rows, indexed by the bits of 64 vectors in 8 phases, codes [blocks][32][8][64], summed with
-// saturation over the 128 rows of a block. lanes 64 (AVX-512) or 32 (AVX2); out [columns][64]. Returns the look-ups of
-// a vector and a phase, or 0 where this build lacks the instructions.
-int64_t look_up(int lanes, const uint8_t* tables, const uint8_t* codes, int64_t columns, int64_t blocks, uint8_t* out,
-                int threads) {
-#if defined(__AVX2__)
-  const bool wide = lanes == 64;
-#if !defined(__AVX512BW__)
-  if (wide) return 0;
-#endif
-  parallel_rows(columns, 64, threads, [=](int64_t begin, int64_t end, int) {
-    for (int64_t block = 0; block < blocks; ++block) {
-      const uint8_t* index = codes + block * kGroups * kPhases * kVectors;
-      for (int64_t column = begin; column < end; ++column) {
-        const uint8_t* table = tables + (block * columns + column) * kGroups * 16;
-        uint8_t* to = out + column * kVectors;
+// Rows that one look-up sums with this build's loop of `lanes` bytes (64 or 32); 0 where there is none.
+int look_up_rows(int lanes) {
 #if defined(__AVX512BW__)
-        if (wide) {
-          look_up_block<__m512i>(table, index, to);
-          continue;
-        }
+  if (lanes == 64) return Bytes64::bits;
 #endif
-        look_up_block<__m256i>(table, index, to);
-        look_up_block<__m256i>(table, index + 32, to + 32);
-      }
-    }
-  });
-  return columns * blocks * kGroups;
-#else
+#if defined(__AVX2__)
+  if (lanes == 32) return Bytes32::bits;
+#endif
+  (void)lanes;
   return 0;
+}
+
+// The inner loop of a crossbar product by table look-ups, alone: no slicing of inputs, no conversion, no shift-and-add.
+// A column of a block takes `steps` tables of partial sums, by number from a list that lies in the caches; the bits of
+// 64 vectors in 8 phases index them; sums saturate. numbers [columns][steps], tables [list][1 << look_up_rows], index
+// [steps * 8 * 64], out [threads][2 * 8 * 64].
+void look_up(int lanes, int64_t columns, int64_t steps, const uint16_t* numbers, const uint8_t* tables,
+             const uint8_t* index, uint8_t* out, int threads) {
+#if defined(__AVX512BW__)
+  if (lanes == 64) look_up_all<Bytes64>(columns, steps, numbers, tables, index, out, threads);
+#endif
+#if defined(__AVX2__)
+  if (lanes == 32) look_up_all<Bytes32>(columns, steps, numbers, tables, index, out, threads);
 #endif
 }
 

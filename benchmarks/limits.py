@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.process import machine
+from benchmarks.process import BUILD, machine
 from benchmarks.timing import Work, take_turns
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -27,6 +27,7 @@ SOURCES = (Path(__file__).parent / "limits.cpp", ROOT / "csrc" / "parallel.h")
 FLAGS = ("-std=c++17", "-O3", "-march=native", "-ffp-contract=fast", "-fopenmp", "-fPIC", "-shared", "-Wno-psabi")
 LANES = {"avx512": 16, "avx2": 8, "portable": 4}  # float32 in a register
 LOOK_UP_LANES = {"avx512": 64, "avx2": 32}  # bytes
+BLOCK = 128  # rows of an array
 AHEAD = 16  # rows between a prefetch and its use
 Rows = NDArray[np.int64]
 
@@ -39,7 +40,7 @@ def library() -> ctypes.CDLL | str:
         return "no C++ compiler"
     text = "".join(source.read_text(encoding="utf-8") for source in SOURCES) + machine()["model"]
     key = hashlib.sha256((text + compiler + " ".join(FLAGS)).encode()).hexdigest()[:16]
-    path = ROOT / "build" / "benchmarks" / f"limits-{key}.so"
+    path = BUILD / f"limits-{key}.so"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_suffix(f".{os.getpid()}")
@@ -49,7 +50,6 @@ def library() -> ctypes.CDLL | str:
             return f"{compiler} cannot compile {SOURCES[0].name}: {result.stderr.strip().splitlines()[0]}"
         draft.replace(path)
     loops = ctypes.CDLL(str(path))
-    loops.look_up.restype = ctypes.c_int64
     return loops
 
 
@@ -99,16 +99,19 @@ def update(table: NDArray[np.generic], state: NDArray[np.generic], rows: Rows, t
 
 
 def look_up(isa: str, inputs: int, columns: int, threads: int) -> Work | None:
-    """The bare inner loop of a product by table look-ups: 64 vectors of 8 bits, `columns` of cells in all."""
-    loops, lanes = library(), LOOK_UP_LANES.get(isa)
-    rng, blocks = np.random.default_rng(0), inputs // 128
-    tables = rng.integers(0, 13, (blocks, columns, 32, 16), np.uint8)  # 4 cells of 2 bits: 0 to 12
-    codes, out = rng.integers(0, 16, (blocks, 32, 8, 64), np.uint8), np.zeros((columns, 64), np.uint8)
-    if isinstance(loops, str) or lanes is None:
+    """The bare inner loop of a product by table look-ups: 64 vectors of 8 bits, `columns` of 2-bit cells in all.
+
+    Blocks of 128 rows; None where the instruction set has no such loop.
+    """
+    loops, lanes = library(), LOOK_UP_LANES.get(isa, 0)
+    if isinstance(loops, str) or not (rows := loops.look_up_rows(lanes)):
         return None
-    sizes = _at(tables), _at(codes), _count(columns), _count(blocks), _at(out), threads
-    loop = _keeping(partial(loops.look_up, lanes, *sizes), tables, codes, out)
-    return loop if loop() else None
+    rng, steps, lines = np.random.default_rng(0), -(-BLOCK // rows), columns * (inputs // BLOCK)
+    numbers = rng.integers(0, 4**rows, lines * steps).astype(np.uint16)  # one table for every content of its cells
+    tables = rng.integers(0, 4, 4**rows << rows, np.uint8)
+    index, out = rng.integers(0, 1 << rows, steps * 8 * 64, np.uint8), np.zeros(threads * 2 * 8 * 64, np.uint8)
+    sizes = _count(lines), _count(steps), _at(numbers), _at(tables), _at(index), _at(out), threads
+    return _keeping(partial(loops.look_up, lanes, *sizes), numbers, tables, index, out)
 
 
 def rates(isa: str, threads: int) -> dict[str, float]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 VERSIONED = ("numpy", "torch", "fbgemm-gpu-cpu", "numba", "scipy", "pytest-benchmark")
+BUILD = Path(__file__).resolve().parents[1] / "build" / "benchmarks"
 # mallopt's parameters, from malloc.h
 TRIM_THRESHOLD, TOP_PAD, MMAP_MAX = -1, -2, -4
 # What makes torch's own code do with AVX2; FBGEMM's generated code heeds none of them.
@@ -21,9 +22,11 @@ PEERS_AVX2 = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_
 
 
 def prepare(isa: str | None) -> None:
-    """Keep freed memory, keep NumPy's BLAS to one thread, keep numba's code serial, hold the peers to `isa` too."""
+    """Keep freed memory, NumPy's BLAS to one thread, numba's code serial, and the peers to `isa` too."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.environ.setdefault("NUMBA_NUM_THREADS", "1")
+    # Compiled code for one instruction set is not told apart from that for another: mixed, it crashes.
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(BUILD / f"torch-{isa or 'best'}"))
     if isa in ("avx2", "portable"):
         for name, value in PEERS_AVX2.items():
             os.environ.setdefault(name, value)

@@ -155,8 +155,11 @@ def show(runs: Sequence[Run], console: Console, cases: bool) -> None:
             console.print(distance)
 
 
+FILES = typer.Argument(exists=True, help="results of runs (default: the repository's)")
+
+
 def main(
-    files: Annotated[list[Path] | None, typer.Argument(help="results of runs (default: the repository's)")] = None,
+    files: Annotated[list[Path] | None, FILES] = None,
     markdown_to: Annotated[Path | None, typer.Option("--markdown", help="write the table here")] = None,
     figure: Annotated[Path, typer.Option(help="where the roofline goes")] = FOLDER / "roofline.png",
     cases: Annotated[bool, typer.Option(help="print every case's distance to its limit")] = False,

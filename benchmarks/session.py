@@ -83,9 +83,11 @@ class Session:
         contestants = {"ours": ours, **present, **loops}
         timings, waited = take_turns(contestants, threads, rounds=self.rounds, budget_s=self.budget_s)
         least = {name: timings[name].ms for name in loops}
-        peak = self.limits(threads).get("fma_flops", 0.0)
-        if flops and peak:
-            least["arithmetic"] = flops / peak * 1e3
+        rates = self.limits(threads)
+        if flops and "fma_flops" in rates:
+            least["arithmetic"] = flops / rates["fma_flops"] * 1e3
+        if macs and "look_up_macs" in rates:
+            least.setdefault("look-ups", macs / rates["look_up_macs"] * 1e3)
         missing = {name: why for name, why in peers.items() if isinstance(why, str)}
         self.missing |= missing
         case = Case(

@@ -37,13 +37,15 @@ def some(shape: str, batch: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def work(shape: str, batch: int, threads: int) -> dict[str, Any]:
-    """The MACs of 1 bit by 2 bits; for 64 vectors, the bare loop that does as many."""
+    """The MACs of 1 bit by 2 bits, reading all cells once, and for 64 vectors the bare loop of as many look-ups."""
     inputs, outputs = SHAPES[shape]
     slices = BITS // CELL_BITS
     more: dict[str, Any] = {"macs": inputs * outputs * slices * BITS * batch}
-    more["moved"] = inputs * outputs * slices * CELL_BITS / 8 + batch * (inputs + 8 * outputs)
+    cells = np.zeros(inputs * outputs * slices * CELL_BITS // 8, np.uint8)
+    more["moved"] = cells.nbytes + batch * (inputs + 8 * outputs)
+    more["bare"] = {"memory": limits.pass_over(cells, 8 * batch * outputs, threads)}
     if batch == 64:
-        more["bare"] = {"look-ups": limits.look_up(kernels.isa(), inputs, outputs * slices, threads)}
+        more["bare"]["look-ups"] = limits.look_up(kernels.isa(), inputs, outputs * slices, threads)
     return more
 
 
@@ -52,7 +54,7 @@ def crosssim(weights: np.ndarray, codes: np.ndarray) -> Work | str:
     if isinstance(reason := crosssim_checkout(), str) or isinstance(reason := module("benchmarks.crosssim_peer"), str):
         return reason
     peer: Any = reason
-    crossbar = peer.CrossSim(weights)
+    crossbar = peer.CrossSimCrossbar(weights)
     return lambda: crossbar.multiply(codes)
 
 
