@@ -17,7 +17,7 @@ import torch
 
 from benchmarks import limits, torch_crossbar
 from benchmarks.contract import needs
-from benchmarks.peers import crosssim_checkout, module
+from benchmarks.crosssim_peer import CrossSimCrossbar, crosssim_folder
 from benchmarks.timing import Work
 from benchmarks.torch_crossbar import BITS, TorchCrossbar
 from nasrec import kernels
@@ -51,10 +51,9 @@ def work(shape: str, batch: int, threads: int) -> dict[str, Any]:
 
 def crosssim(weights: np.ndarray, codes: np.ndarray) -> Work | str:
     """CrossSim in an equivalent configuration; the reason where it is absent."""
-    if isinstance(reason := crosssim_checkout(), str) or isinstance(reason := module("benchmarks.crosssim_peer"), str):
-        return reason
-    peer: Any = reason
-    crossbar = peer.CrossSimCrossbar(weights)
+    if crosssim_folder() is None:
+        return "CROSSSIM names no checkout of CrossSim 3.2 (github.com/sandialabs/cross-sim)"
+    crossbar = CrossSimCrossbar(weights, rows=WAY.rows, cell_bits=WAY.cell_bits, adc_bits=WAY.adc_bits)
     return lambda: crossbar.multiply(codes)
 
 
