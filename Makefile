@@ -5,9 +5,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= runs/codesign
+RESULTS ?= .benchmarks
 KERNEL_SOURCES := CMakeLists.txt setup.py $(wildcard csrc/*)
 
-.PHONY: setup codesign test test-slow sanitize fuzz valgrind bench clean
+.PHONY: setup codesign test test-slow sanitize fuzz valgrind peers bench clean
 
 codesign: setup
 	if [ -f $(OUT)/run.json ]; then $(BIN)/nasrec codesign --resume $(OUT); else $(BIN)/nasrec codesign --out $(OUT); fi
@@ -30,8 +31,14 @@ fuzz: setup
 valgrind: setup
 	$(BIN)/pytest tests/csrc/test_valgrind.py
 
+# Kernels beside their peers; make bench ISA=avx2 RESULTS=benchmarks/results. The environment: benchmarks/README.md.
 bench: setup
-	$(BIN)/pytest benchmarks --benchmark-only
+	OPENBLAS_NUM_THREADS=1 MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=8589934592 MALLOC_TOP_PAD_=268435456 \
+	  $(BIN)/pytest benchmarks --benchmark-only $(if $(ISA),--isa $(ISA)) --results $(RESULTS)
+
+# What they are compared with, beside torch; CrossSim is a checkout that CROSSSIM names.
+peers: setup
+	$(BIN)/pip install -q --disable-pip-version-check --no-build-isolation -c constraints.txt -e ".[dev,peers]"
 
 setup: $(VENV)/.setup-done
 

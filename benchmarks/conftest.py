@@ -1,59 +1,73 @@
-"""How a kernel is timed beside its peers: one process, one thread, taking turns."""
+"""How a kernel is measured beside its peers: `beside` for the cases, `--results` for the file that a run leaves."""
 
 from __future__ import annotations
 
-import statistics
-import time
-from collections.abc import Callable, Iterator
-from typing import Any
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
-import torch
 
-from nasrec import kernels
-from pimsim import _kernels as pimsim_kernels
+from benchmarks import process
 
-Work = Callable[[], Any]
+if TYPE_CHECKING:
+    from benchmarks.session import Beside
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("kernels", "kernels beside their peers")
+    group.addoption("--isa", choices=["portable", "avx2", "avx512"], help="instruction set (default: the best one)")
+    group.addoption("--results", type=Path, default=Path(".benchmarks"), help="folder of kernels-ISA.json")
+    group.addoption("--rounds", type=int, default=21, help="clean samples of each contestant")
+    group.addoption("--budget", type=float, default=8.0, help="seconds after which a case takes no more samples")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    process.prepare(config.getoption("--isa"))
+    from benchmarks.session import SESSION, Session  # only now: it loads NumPy and torch
+
+    option = config.getoption
+    config.stash[SESSION] = Session(option("--isa"), option("--rounds"), option("--budget"))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    from benchmarks.session import SESSION
+
+    session.config.stash[SESSION].write(session.config.getoption("--results"), " ".join(sys.argv[1:]))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    from benchmarks.session import SESSION
+
+    for line in config.stash[SESSION].summary():
+        terminalreporter.write_line(line)
+
+
+@pytest.fixture(params=[1, 2], ids=["1 thread", "2 threads"])
+def threads(request: pytest.FixtureRequest) -> Iterator[int]:
+    """So many threads for torch and for our kernels."""
+    if request.param > process.cores():
+        pytest.skip(f"{process.cores()} core for {request.param} threads")
+    from benchmarks.session import SESSION
+
+    with request.config.stash[SESSION].threads(request.param):
+        yield request.param
 
 
 @pytest.fixture
-def one_thread() -> Iterator[None]:
-    """One thread for torch and for our kernels."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    kernels.set_threads(1)
-    pimsim_kernels.set_threads(1)
-    yield
-    torch.set_num_threads(before)
-    kernels.set_threads(0)
-    pimsim_kernels.set_threads(0)
+def beside(request: pytest.FixtureRequest, benchmark: Any, threads: int) -> Beside:
+    """A function that measures `ours` in turns with its peers; see `Session.measure`."""
+    from benchmarks.session import SESSION
 
+    session = request.config.stash[SESSION]
 
-@pytest.fixture
-def beside(benchmark: Any, one_thread: None) -> Callable[..., None]:
-    """A function that benchmarks `ours` and says in extra_info how much faster it is than each of `peers`.
-
-    The times compared are medians of CPU time of this thread, a round of one call each at a time, so that what
-    disturbs the machine disturbs all of them alike. With --benchmark-disable everything runs once, untimed.
-    """
-
-    def compare(ours: Work, peers: dict[str, Work], rounds: int = 21) -> None:
-        contestants = {"ours": ours, **peers}
-        for work in contestants.values():
-            work()
-        if not benchmark.disabled:
-            seconds: dict[str, list[float]] = {name: [] for name in contestants}
-            for _ in range(rounds):
-                for name, work in contestants.items():
-                    start = time.thread_time()
-                    work()
-                    seconds[name].append(time.thread_time() - start)
-            median = {name: statistics.median(times) for name, times in seconds.items()}
-            benchmark.extra_info["isa"] = kernels.isa()
-            for name in peers:
-                benchmark.extra_info[f"{name}_ms"] = round(median[name] * 1e3, 4)
-                benchmark.extra_info[f"ratio_to_{name}"] = round(median[name] / median["ours"], 2)
-            benchmark.extra_info["ours_ms"] = round(median["ours"] * 1e3, 4)
-        benchmark(ours)
+    def compare(
+        kernel: str, params: Mapping[str, Any], ours: Callable[[], Any], peers: Mapping[str, Any], **more: Any
+    ) -> None:
+        case = session.measure(kernel, params, threads, ours, peers, timed=not benchmark.disabled, **more)
+        if case is not None:
+            benchmark.extra_info.update(case.to_json())
+        benchmark.pedantic(ours, rounds=3)  # pytest-benchmark's own table; the figures that count are in extra_info
 
     return compare

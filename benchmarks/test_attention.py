@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
+from benchmarks import limits
 from nasrec import kernels
 
 BATCH, HEADS, WIDTH = 512, 8, 16
@@ -24,16 +25,20 @@ def some_qkv(rows: int) -> np.ndarray:
 
 @pytest.mark.parametrize("rows", [16, 24, 32, 48])
 @pytest.mark.benchmark(group="attention forward")
-def test_forward(beside, rows: int) -> None:
+def test_forward(beside, threads: int, rows: int) -> None:
     qkv = some_qkv(rows)
-    tensor = torch.from_numpy(qkv)
-    np.testing.assert_allclose(kernels.attention(qkv, HEADS), torch_attention(tensor).numpy(), rtol=0, atol=1e-5)
-    beside(lambda: kernels.attention(qkv, HEADS), {"torch": lambda: torch_attention(tensor)})
+    tensor, written = torch.from_numpy(qkv), qkv.nbytes // 3
+    beside(
+        "attention", {"pass": "forward", "rows": rows, "heads": HEADS, "width": WIDTH, "batch": BATCH},
+        lambda: kernels.attention(qkv, HEADS), {"torch": lambda: torch_attention(tensor)}, agree=1e-5,
+        bare={"memory": limits.pass_over(qkv, written, threads)},
+        flops=4 * BATCH * rows * rows * WIDTH, moved=qkv.nbytes + written,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("rows", [16, 24, 32, 48])
 @pytest.mark.benchmark(group="attention forward and backward")
-def test_forward_and_backward(beside, rows: int) -> None:
+def test_forward_and_backward(beside, threads: int, rows: int) -> None:
     qkv = some_qkv(rows)
     grad = np.random.default_rng(1).standard_normal((BATCH, rows, WIDTH), dtype=np.float32)
     tensor, factor = torch.from_numpy(qkv).requires_grad_(), torch.from_numpy(grad)
@@ -45,5 +50,9 @@ def test_forward_and_backward(beside, rows: int) -> None:
     def theirs() -> torch.Tensor:
         return torch.autograd.grad(torch_attention(tensor), tensor, factor)[0]
 
-    np.testing.assert_allclose(ours(), theirs().numpy(), rtol=0, atol=1e-4)
-    beside(ours, {"torch": theirs})
+    written = qkv.nbytes + grad.nbytes
+    beside(
+        "attention", {"pass": "forward+backward", "rows": rows, "heads": HEADS, "width": WIDTH, "batch": BATCH},
+        ours, {"torch": theirs}, agree=1e-4, bare={"memory": limits.pass_over(qkv, written, threads)},
+        flops=14 * BATCH * rows * rows * WIDTH, moved=qkv.nbytes + written,
+    )  # fmt: skip

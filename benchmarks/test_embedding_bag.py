@@ -1,86 +1,119 @@
-"""Embedding lookup and sparse Adagrad of 26 tables beside torch's own operators."""
+"""Look-up and pooling in 26 tables beside torch's embedding_bag, FBGEMM's table-batched one, and a bare gather loop.
+
+torch is called once per table, and once on the tables concatenated beforehand, which few models can do. Its outputs
+are left as they fall: a list, or table by table; ours and FBGEMM's lie sample by sample as the next layer wants them.
+"""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch.nn.functional import embedding_bag
+from torch import Tensor
+from torch.nn.functional import embedding, embedding_bag
 
+from benchmarks import fbgemm_peer, limits, numba_peer
+from benchmarks.contract import needs
+from benchmarks.lookups import ROWS, TABLES, Lookups, arrays, pool, pool_in
 from nasrec import kernels
 
-TABLES, ROWS = 26, 100_000
+DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+AGREE = {"float32": 1e-6, "float16": 2e-3, "bfloat16": 1e-2}  # torch rounds its result to the kind of the tables
 
 
-@pytest.mark.parametrize("pooled", [1, 20])
+class Torch:
+    """Both formulations that torch has."""
+
+    def __init__(self, tables: Tensor, lookups: Lookups, weights: Tensor | None = None) -> None:
+        self.pool, self.tables, self.shape = tables, tables.split(ROWS), (TABLES, lookups.batch, -1)
+        self.ids, self.starts = lookups.by_table, lookups.starts
+        self.rows, self.offsets = torch.from_numpy(lookups.pool_rows), torch.from_numpy(lookups.offsets[:-1])
+        self.weights = weights
+        self.by_table = [None] * TABLES if weights is None else weights.to(tables.dtype).chunk(TABLES)
+
+    def per_table(self) -> list[Tensor]:
+        """A call a table."""
+        parts = zip(self.ids, self.tables, self.by_table, strict=True)
+        return [
+            embedding_bag(ids, table, self.starts, mode="sum", per_sample_weights=weights)
+            for ids, table, weights in parts
+        ]
+
+    def concatenated(self) -> Tensor:
+        """One call on the pool."""
+        out = embedding_bag(self.rows, self.pool, self.offsets, mode="sum", per_sample_weights=self.weights)
+        return out.view(self.shape).transpose(0, 1)
+
+
+def bounds(tables: Tensor, lookups: Lookups, threads: int) -> dict[str, Any]:
+    """The bare gather loop, and what is computed and moved at least."""
+    dim, row = tables.shape[1], tables.shape[1] * tables.element_size()
+    out = dim * 4
+    rows, bags = lookups.pool_rows, len(lookups.flat) // lookups.pooled
+    loop = limits.gather(tables.view(torch.uint8).numpy(), row, rows, lookups.pooled, out, threads)
+    return {"bare": {"gather": loop}, "flops": len(rows) * dim, "moved": len(rows) * row + bags * out}
+
+
 @pytest.mark.parametrize("batch", [512, 4096])
 @pytest.mark.parametrize("dim", [16, 64])
-@pytest.mark.benchmark(group="embedding_bag forward")
-def test_forward(beside, dim: int, batch: int, pooled: int) -> None:
-    """One call for all tables, against 26 calls and against one call on the tables concatenated beforehand."""
-    rng = np.random.default_rng(0)
-    pool = torch.from_numpy(rng.standard_normal((TABLES * ROWS, dim), dtype=np.float32))
-    tables = list(pool.split(ROWS))
-    arrays = [table.numpy() for table in tables]
-    flat = rng.integers(0, ROWS, TABLES * batch * pooled)
-    offsets = np.arange(0, len(flat) + 1, pooled)
-    by_table = [torch.from_numpy(ids) for ids in np.split(flat, TABLES)]
-    starts = torch.arange(0, batch * pooled, pooled)
-    in_pool = torch.from_numpy(flat + np.repeat(np.arange(TABLES) * ROWS, batch * pooled))
-    all_starts = torch.from_numpy(offsets[:-1])
-    one_each = np.ascontiguousarray(flat.reshape(TABLES, -1).T) if pooled == 1 else None
+@pytest.mark.benchmark(group="embedding_bag, one id each")
+def test_one_id_each(beside, threads: int, dim: int, batch: int) -> None:
+    """A bag of one needs no pooling: torch's plain embedding is a peer too."""
+    tables, lookups = pool(dim), Lookups.draw("uniform", batch, 1)
+    torchs, views, ids = Torch(tables, lookups), arrays(tables), lookups.one_each
+    rows = torchs.rows.view(TABLES, batch).T.contiguous()
+    peers = {
+        "torch_per_table": torchs.per_table,
+        "torch_concatenated": torchs.concatenated,
+        "torch_embedding": lambda: embedding(rows, tables),
+        "fbgemm": fbgemm_peer.forward(tables, lookups),
+        "numba": numba_peer.embedding_bag(tables.numpy(), lookups, threads),
+    }
+    params = {"pooled": 1, "dtype": "float32", "dim": dim, "batch": batch, "ids": "uniform"}
+    more = bounds(tables, lookups, threads)
+    beside("embedding_bag", params, lambda: kernels.embedding_bag(views, ids), peers, agree=1e-6, **more)
+
+
+@pytest.mark.parametrize("ids", ["uniform", "zipf"])
+@pytest.mark.parametrize("batch", [512, 4096])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("dim", [16, 64, 128])
+@pytest.mark.benchmark(group="embedding_bag, pooling 20")
+def test_pooling(beside, threads: int, dim: int, dtype: str, batch: int, ids: str) -> None:
+    if dtype != "float32":
+        needs("embedding_bag", "out")
+    tables, lookups = pool_in(dim, DTYPES[dtype]), Lookups.draw(ids, batch, 20)
+    torchs, views, offsets = Torch(tables, lookups), arrays(tables), lookups.offsets
+    peers: dict[str, Any] = {"torch_per_table": torchs.per_table, "torch_concatenated": torchs.concatenated}
+    if dtype == "float32":
+        peers["fbgemm"] = fbgemm_peer.forward(tables, lookups)
+        peers["numba"] = numba_peer.embedding_bag(tables.numpy(), lookups, threads)
+    elif dtype == "float16":
+        peers["fbgemm_nbit"] = fbgemm_peer.quantized("FP16", tables, lookups)
 
     def ours() -> np.ndarray:
-        if one_each is not None:
-            return kernels.embedding_bag(arrays, one_each)
-        return kernels.embedding_bag(arrays, flat, offsets, pooling="sum")
+        return kernels.embedding_bag(views, lookups.flat, offsets, pooling="sum")
 
-    def table_by_table() -> torch.Tensor:
-        return torch.stack(
-            [embedding_bag(ids, table, starts, mode="sum") for ids, table in zip(by_table, tables, strict=True)], 1
-        )
-
-    def concatenated() -> torch.Tensor:
-        return embedding_bag(in_pool, pool, all_starts, mode="sum").view(TABLES, batch, dim).transpose(0, 1)
-
-    np.testing.assert_allclose(ours(), table_by_table().numpy(), rtol=1e-4, atol=1e-4)
-    np.testing.assert_allclose(ours(), concatenated().numpy(), rtol=1e-4, atol=1e-4)
-    beside(ours, {"torch_per_table": table_by_table, "torch_concatenated": concatenated})
+    params = {"pooled": 20, "dtype": dtype, "dim": dim, "batch": batch, "ids": ids}
+    beside("embedding_bag", params, ours, peers, agree=AGREE[dtype], **bounds(tables, lookups, threads))
 
 
-@pytest.mark.parametrize("pooled", [1, 20])
-@pytest.mark.parametrize("dim", [16, 64])
-@pytest.mark.benchmark(group="embedding_bag backward and Adagrad")
-def test_backward_and_adagrad(beside, dim: int, pooled: int) -> None:
-    """From the gradient of the pooled rows to changed tables, against torch's sparse gradients and Adagrad."""
-    batch = 512
-    rng = np.random.default_rng(0)
-    values = rng.standard_normal((TABLES, ROWS, dim), dtype=np.float32)
-    arrays, states = list(values.copy()), [np.zeros((ROWS, dim), np.float32) for _ in range(TABLES)]
-    flat = rng.integers(0, ROWS, TABLES * batch * pooled)
-    offsets = np.arange(0, len(flat) + 1, pooled)
-    grad = rng.standard_normal((batch, TABLES, dim), dtype=np.float32)
-    tables = [torch.from_numpy(table).requires_grad_() for table in values]
-    optimizer = torch.optim.Adagrad(tables, lr=0.1, eps=1e-2)
-    by_table = [torch.from_numpy(ids) for ids in np.split(flat, TABLES)]
-    starts = torch.arange(0, batch * pooled, pooled)
-    grads = list(torch.from_numpy(grad).unbind(1))
+@pytest.mark.benchmark(group="embedding_bag, pooling 20, weighted")
+def test_weighted(beside, threads: int) -> None:
+    needs("embedding_bag", "weights")
+    tables, lookups, dim, batch = pool(64), Lookups.draw("uniform", 512, 20), 64, 512
+    weights = np.random.default_rng(2).random(len(lookups.flat), dtype=np.float32)
+    torchs, views, offsets = Torch(tables, lookups, torch.from_numpy(weights)), arrays(tables), lookups.offsets
+    peers = {
+        "torch_per_table": torchs.per_table,
+        "torch_concatenated": torchs.concatenated,
+        "fbgemm": fbgemm_peer.forward(tables, lookups, torch.from_numpy(weights)),
+    }
 
-    def ours() -> None:
-        kernels.embedding_bag_update(
-            arrays, states, flat, offsets, grad, optimizer="adagrad", lr=0.1, eps=1e-2, pooling="sum"
-        )
+    def ours() -> np.ndarray:
+        return kernels.embedding_bag(views, lookups.flat, offsets, weights=weights, pooling="sum")
 
-    def torch_sparse() -> None:  # its forward is part of it: the graph cannot be used twice
-        out = [
-            embedding_bag(ids, table, starts, mode="sum", sparse=True)
-            for ids, table in zip(by_table, tables, strict=True)
-        ]
-        optimizer.zero_grad()
-        torch.autograd.backward(out, grads)
-        optimizer.step()
-
-    ours()
-    torch_sparse()
-    np.testing.assert_allclose(arrays[3], tables[3].detach().numpy(), rtol=1e-3, atol=1e-4)
-    beside(ours, {"torch_sparse_with_forward": torch_sparse}, rounds=7)
+    params = {"pooled": 20, "dtype": "float32", "dim": dim, "batch": batch, "ids": "uniform", "weighted": True}
+    beside("embedding_bag", params, ours, peers, agree=1e-6, **bounds(tables, lookups, threads))
