@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from pimsim.charge_table import charge_table
 from pimsim.chip import Chip
 from pimsim.cost import Cost, OpCost
 from pimsim.mapping import Mapping, Placement
-from pimsim.quantity import Number, bit_length, ceil_div, larger, smaller
+from pimsim.quantity import Number, bit_length, ceil_div, larger
 from pimsim.tile import Crossbar
 from pimsim.workload import VECTOR_STEPS, Elementwise, Gather, MatMul, MatVec, Op
 
@@ -21,8 +22,7 @@ def charge(op: Op, mapping: Mapping, chip: Chip) -> OpCost:
         energies, latency, busy = _matvec(op, placement, chip, mapping.chips)
         return _op_cost(op, energies, latency, {f"crossbars of {op.name}": busy})
     if isinstance(op, Gather):
-        energies, latency, busy = _gather(op, placement, chip)
-        return _op_cost(op, energies, latency, {"dram" if placement.unit == "dram" else f"bank of {op.name}": busy})
+        return _op_cost(op, *charge_table(op, placement, chip))
     if isinstance(op, MatMul):
         steps, operands, results = op.needed_macs, op.count * op.inner * (op.rows + op.columns), op.outputs
     else:
@@ -121,30 +121,6 @@ def _matvec(op: MatVec, placement: Placement, chip: Chip, chips: int) -> tuple[d
     busy = larger(rounds * vector_s, op.vectors * streaming)
     latency = arriving + larger(rounds * vector_s, (op.vectors - 1) * streaming + vector_s)
     return energies, latency + xb.drain_s + leaving, busy
-
-
-def _gather(op: Gather, placement: Placement, chip: Chip) -> tuple[dict[str, Number], Number, Number]:
-    """Rows of a table read one after the other and added up beside the memory; tables work side by side."""
-    tile, xb = chip.tile, chip.crossbar
-    row_bits = op.length * op.element_bits
-    lookups = op.bags * op.lookups
-    additions = max(lookups - op.bags, 0.0) * op.length
-    energies: dict[str, Number] = {"shift_add": additions * xb.shift_add.energy.value}
-    if placement.unit == "dram":
-        burst = int(chip.dram.burst_bits.value)
-        bits = lookups * -(-row_bits // burst) * burst
-        energies["dram"] = bits * chip.dram.energy.value
-        reading: Number = bits / chip.dram.bandwidth.value
-        delay = chip.dram.delay.value
-    else:
-        energies["bank"] = lookups * row_bits * xb.cell.read_bit.value
-        cells = ceil_div(row_bits, xb.readout.cell_bits)
-        serial = smaller(cells, xb.columns)  # the parts of a longer row are read side by side
-        reading = lookups * serial * xb.cell.read_time.value
-        delay = 0.0
-    out_bits = op.bags * row_bits
-    energies["bus"] = out_bits * tile.bus.energy.value
-    return energies, delay + reading + tile.bus.time_s(out_bits), reading
 
 
 def _vector(op: MatMul | Elementwise, steps: int, operands: int, results: int,

@@ -15,13 +15,15 @@ from pimsim.errors import InputError
 from pimsim.files import read_text, write_text
 from pimsim.presets import PRESETS, preset
 from pimsim.sweep import Space
+from pimsim.tables import Layout, TablePlan, Tier
 
 OPTION_KEYS: dict[str, str] = {
     "crossbar.rows": "rows", "crossbar.columns": "columns", "crossbar.cell_bits": "cell_bits", "dac.bits": "dac_bits",
     "adc.bits": "adc_bits", "adc.columns_per_adc": "columns_per_adc", "adc.model": "adc_model",
     "readout.active_rows": "active_rows", "readout.encoding": "encoding", "readout.flip": "flip"}
 """Keys of a chip file and the options of `Chip.with_options` that they set."""
-_OTHER_KEYS = ("tiles", "mapping.copies")
+_OTHER_KEYS = ("tiles", "mapping.copies", "mapping.budget_crossbars", "tables.tier", "tables.hot_share",
+               "tables.replicas", "tables.layout")
 _WORDS = {"adc_bits": "lossless", "active_rows": "all"}  # written where the option is None
 
 
@@ -68,7 +70,15 @@ class _Readout(_Table):
 
 
 class _Mapping(_Table):
-    copies: _Copies = 1
+    copies: _Copies | Literal["budget"] = 1
+    budget_crossbars: Annotated[int, Field(ge=1)] | None = None
+
+
+class _Tables(_Table):
+    tier: Tier = "bank"
+    hot_share: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
+    replicas: _Copies = 1
+    layout: Layout = "scattered"
 
 
 class _ChipFile(_Table):
@@ -81,6 +91,7 @@ class _ChipFile(_Table):
     adc: _AdcTable = _AdcTable()
     readout: _Readout = _Readout()
     mapping: _Mapping = _Mapping()
+    tables: _Tables = _Tables()
 
 
 class _CrossbarAxes(_Table):
@@ -129,9 +140,26 @@ def chip_from_toml(path: Path, settings: Sequence[str] = ()) -> Chip:
 
 
 def copies_named(name: str, settings: Sequence[str] = ()) -> int:
-    """The copies of reused weights that a chip file or `settings` ask for; 1 where they say nothing."""
+    """The most copies of reused weights that a chip file or `settings` ask for; 1 where they say nothing."""
+    copies = _file_named(name, settings).mapping.copies
+    if isinstance(copies, str):
+        raise InputError(f"{name}: key 'mapping.copies' is {copies!r}, allowed here: a whole number")
+    return copies
+
+
+def placing_named(name: str, settings: Sequence[str] = ()) -> dict[str, Any]:
+    """What a chip file or `settings` ask of `place` and `evaluate`: copies, their budget, the plan of tables."""
+    file = _file_named(name, settings)
+    try:
+        plan = TablePlan(**file.tables.model_dump())
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from None
+    return {"copies": file.mapping.copies, "budget_crossbars": file.mapping.budget_crossbars, "tables": plan}
+
+
+def _file_named(name: str, settings: Sequence[str]) -> _ChipFile:
     data = {"preset": name} if name in PRESETS else _parsed(Path(name))
-    return _checked(_ChipFile, _with_settings(data, settings), name).mapping.copies
+    return _checked(_ChipFile, _with_settings(data, settings), name)
 
 
 def chip_named(name: str, settings: Sequence[str] = ()) -> Chip:

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from pimsim.chip_file import chip_named, copies_named, space_from_toml
+from pimsim.chip_file import chip_named, placing_named, space_from_toml
 from pimsim.cost import GATINGS, Gating
 from pimsim.errors import InputError
 from pimsim.evaluate import evaluate
@@ -56,10 +56,12 @@ def evaluate_command(
 ) -> None:
     """Energy, latency and area of one inference of WORKLOAD on a chip, by operator and by component."""
     hardware = chip_named(chip, settings or ())
-    stored = copies_named(chip, settings or ()) if copies is None else copies
+    placing = placing_named(chip, settings or ())
+    if copies is not None:
+        placing |= {"copies": copies, "budget_crossbars": None}
     report = evaluate(
-        read_workload(workload), hardware, copies=stored, chips=chips, dram=dram,
-        dram_tables=dram_table or (), gating=_gating(gating), arrival_rate_hz=arrival_rate,
+        read_workload(workload), hardware, chips=chips, dram=dram, dram_tables=dram_table or (), **placing,
+        gating=_gating(gating), arrival_rate_hz=arrival_rate,
     )
     if as_json:
         sys.stdout.write(json.dumps(report.to_json(), indent=1, allow_nan=False) + "\n")

@@ -10,6 +10,7 @@ from pimsim.quantity import Count, Number, larger
 
 if TYPE_CHECKING:
     from pimsim.mapping import Mapping as ChipMapping
+    from pimsim.mapping import Placement
 
 Gating = Literal["idle_gated", "always_on"]
 """When a chip leaks: only while it works on an inference, or all the time between two arrivals."""
@@ -191,9 +192,15 @@ class Report:
                 {"name": op.name, "op": op.op, "energy_j": float(op.cost.energy_j),
                  "latency_s": float(op.cost.latency_s), "unit": placements[op.name].unit,
                  "crossbars": int(placements[op.name].crossbars), "copies": int(placements[op.name].copies),
-                 "by_component": {name: float(energy) for name, energy in op.by_component.items()}}
+                 "by_component": {name: float(energy) for name, energy in op.by_component.items()},
+                 **_table_of(placements[op.name])}
                 for op in self.by_op.values()],
         }
+
+
+def _table_of(placement: Placement) -> dict[str, Any]:
+    """How a table is used, for the JSON form."""
+    return {} if placement.table is None else {"table": placement.table.to_json()}
 
 
 def _added(first: Cost, second: Cost) -> dict[str, Number]:

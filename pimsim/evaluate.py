@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Literal
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from pimsim.cost import (
 from pimsim.errors import InputError
 from pimsim.mapping import Mapping, place, require_fit
 from pimsim.quantity import Count, Number, larger, smaller
+from pimsim.tables import TablePlans
 from pimsim.workload import Workload
 
 
@@ -29,21 +31,26 @@ def evaluate(
     workload: Workload,
     chip: Chip,
     *,
-    copies: Count = 1,
+    copies: Count | Literal["budget"] = 1,
     chips: int = 1,
     dram: bool = False,
     dram_tables: Collection[str] = (),
+    tables: TablePlans | None = None,
+    budget_crossbars: Count | None = None,
+    budget_area_m2: Number | None = None,
     gating: Gating = "idle_gated",
     arrival_rate_hz: float | None = None,
 ) -> Report:
     """Cost of one inference of `workload` on `chips` of `chip`.
 
-    `copies`: most copies of weights that an inference uses several times. `dram`, `dram_tables`: all, or the named,
-    embedding tables off the chip. `arrival_rate_hz`: inferences asked for per second; None: for "idle_gated" one
-    after the other, for "always_on" as fast as the pipeline takes them. InputError if the workload does not fit (it
-    says by how much) or a setting makes no sense.
+    `copies`: most copies of weights that an inference uses several times, or "budget" for as many as level the work
+    within `budget_crossbars` or `budget_area_m2`. `dram`, `dram_tables`: all, or the named, embedding tables off the
+    chip; `tables`: a plan for them (see `pimsim.tables`). `arrival_rate_hz`: inferences asked for per second; None: for
+    "idle_gated" one after the other, for "always_on" as fast as the pipeline takes them. InputError if the workload
+    does not fit (it says by how much) or a setting makes no sense.
     """
-    mapping = place(workload, chip, copies=copies, chips=chips, dram=dram, dram_tables=dram_tables)
+    mapping = place(workload, chip, copies=copies, chips=chips, dram=dram, dram_tables=dram_tables, tables=tables,
+                    budget_crossbars=budget_crossbars, budget_area_m2=budget_area_m2)
     require_fit(mapping, chip)
     return account(workload, chip, mapping, gating=gating, arrival_rate_hz=arrival_rate_hz)
 
@@ -51,6 +58,7 @@ def evaluate(
 def account(workload: Workload, chip: Chip, mapping: Mapping, *, gating: Gating = "idle_gated",
             arrival_rate_hz: float | None = None) -> Report:
     """Cost of a placed workload; scalars for one chip, arrays where the chip's options are arrays."""
+    workload = workload.live()
     by_op = {op.name: charge(op, mapping, chip) for op in workload.ops}
     dynamic = _dynamic(by_op)
     latency = larger(_longest_path(workload, by_op), dynamic.interval_s)
