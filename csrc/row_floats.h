@@ -1,4 +1,4 @@
-// What the rows of embedding tables need beside whole registers: the first lanes of one, square roots, prefetching.
+// What the rows of embedding tables need beside whole registers: square roots, sums of lanes, prefetching.
 #pragma once
 
 #include "floats.h"
@@ -9,31 +9,6 @@
 
 namespace kernels::KERNEL_ISA {
 namespace {
-
-// The first `count` lanes, 0 to kLanes; the others are 0, and what lies there in memory is neither read nor written.
-inline Floats load_lanes(const float* from, int64_t count) {
-#if defined(__AVX512F__)
-  return (Floats)_mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << count) - 1), from);
-#elif defined(__AVX2__)
-  const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-  return (Floats)_mm256_maskload_ps(from, _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(count)), lane));
-#else
-  Floats value = {};
-  for (int64_t l = 0; l < count; ++l) value[l] = from[l];
-  return value;
-#endif
-}
-
-inline void store_lanes(float* to, int64_t count, const Floats& value) {
-#if defined(__AVX512F__)
-  _mm512_mask_storeu_ps(to, static_cast<__mmask16>((1u << count) - 1), (__m512)value);
-#elif defined(__AVX2__)
-  const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-  _mm256_maskstore_ps(to, _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(count)), lane), (__m256)value);
-#else
-  for (int64_t l = 0; l < count; ++l) to[l] = value[l];
-#endif
-}
 
 // Correctly rounded, as the square root of IEEE 754 is.
 inline Floats square_root(const Floats& value) {

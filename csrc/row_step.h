@@ -59,8 +59,8 @@ inline void for_registers(int64_t dim, const Each& each) {
   }
   if (d < dim) {
     const int64_t rest = dim - d;
-    each(d, [=](const float* from) { return load_lanes(from, rest); },
-         [=](float* to, const Floats& value) { store_lanes(to, rest, value); });
+    each(d, [=](const float* from) { return load_first(from, rest); },
+         [=](float* to, const Floats& value) { store_first(to, rest, value); });
   }
 }
 

@@ -50,9 +50,9 @@ inline void add_row(const Entry* begin, const Entry* end, const Gradients& from,
   for (; d + kBlock * kLanes <= dim; d += kBlock * kLanes) add_registers<kWeighted, kBlock>(begin, end, from, d, value);
   for (; d + kLanes <= dim; d += kLanes) add_registers<kWeighted, 1>(begin, end, from, d, value);
   if (d == dim) return;
-  Floats sum = weighted<kWeighted>(from, *begin, load_lanes(gradient_of<kWeighted>(from, *begin) + d, dim - d));
+  Floats sum = weighted<kWeighted>(from, *begin, load_first(gradient_of<kWeighted>(from, *begin) + d, dim - d));
   for (const Entry* entry = begin + 1; entry < end; ++entry) {
-    sum += weighted<kWeighted>(from, *entry, load_lanes(gradient_of<kWeighted>(from, *entry) + d, dim - d));
+    sum += weighted<kWeighted>(from, *entry, load_first(gradient_of<kWeighted>(from, *entry) + d, dim - d));
   }
   store(value + d, sum);
 }
