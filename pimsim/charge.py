@@ -7,6 +7,7 @@ from typing import Any
 from pimsim.charge_table import charge_table
 from pimsim.chip import Chip
 from pimsim.cost import Cost, OpCost
+from pimsim.interconnect import Arriving
 from pimsim.mapping import Mapping, Placement
 from pimsim.quantity import Number, bit_length, ceil_div, larger
 from pimsim.tile import Crossbar
@@ -15,12 +16,13 @@ from pimsim.workload import VECTOR_STEPS, Elementwise, Gather, MatMul, MatVec, O
 RESULT_BITS = 16  # what the vector unit writes
 
 
-def charge(op: Op, mapping: Mapping, chip: Chip) -> OpCost:
-    """Cost of `op` for one inference."""
+def charge(op: Op, mapping: Mapping, chip: Chip, arriving: Arriving | None = None) -> OpCost:
+    """Cost of `op` for one inference; `arriving`: what its inputs take over a network, None: one hop to its tile."""
     placement = mapping.placements[op.name]
+    shared = {} if arriving is None else arriving.busy_s
     if isinstance(op, MatVec):
-        energies, latency, busy = _matvec(op, placement, chip, mapping.chips)
-        return _op_cost(op, energies, latency, {f"crossbars of {op.name}": busy})
+        energies, latency, busy = _matvec(op, placement, chip, mapping.chips, arriving)
+        return _op_cost(op, energies, latency, {f"crossbars of {op.name}": busy, **shared})
     if isinstance(op, Gather):
         return _op_cost(op, *charge_table(op, placement, chip))
     if isinstance(op, MatMul):
@@ -28,7 +30,10 @@ def charge(op: Op, mapping: Mapping, chip: Chip) -> OpCost:
     else:
         steps, operands, results = VECTOR_STEPS[op.kind] * op.count, op.count, op.count
     energies, latency, busy = _vector(op, steps, operands, results, chip)
-    return _op_cost(op, energies, latency, {"vector_unit": busy})
+    if arriving is not None:
+        energies |= {"router": arriving.router_j, "wire": arriving.wire_j}
+        latency = arriving.delay_s + operands * op.input_bits / chip.tile.router.bandwidth.value + latency
+    return _op_cost(op, energies, latency, {"vector_unit": busy, **shared})
 
 
 def _op_cost(op: Op, energies: dict[str, Number], latency: Number, busy: dict[str, Number]) -> OpCost:
@@ -47,7 +52,7 @@ def reading(op: MatVec, xb: Crossbar) -> tuple[dict[str, Number], Number]:
     """
     readout = xb.readout
     schedule = readout.schedule(op.input_bits, op.signed_inputs)
-    reads, deepest = readout.reads(op.inputs, xb.rows)
+    reads, deepest = readout.reads(op.inputs, xb.rows, op.input_density)
     slices = op.outputs * readout.slices(op.weight_bits)
     columns, converted = slices * readout.columns_per_slice, slices * readout.conversions_per_slice
     column_blocks = ceil_div(columns, xb.columns)
@@ -93,7 +98,8 @@ def accumulator_bits(op: MatVec) -> int:
     return op.input_bits + op.weight_bits + int(bit_length(op.inputs))
 
 
-def _matvec(op: MatVec, placement: Placement, chip: Chip, chips: int) -> tuple[dict[str, Number], Number, Number]:
+def _matvec(op: MatVec, placement: Placement, chip: Chip, chips: int,
+            network: Arriving | None) -> tuple[dict[str, Number], Number, Number]:
     """A stored matrix times `vectors` vectors: inputs in phases, every used column converted in every read."""
     xb, tile = chip.crossbar, chip.tile
     in_crossbars, vector_s = reading(op, xb)
@@ -108,13 +114,15 @@ def _matvec(op: MatVec, placement: Placement, chip: Chip, chips: int) -> tuple[d
         **in_crossbars,
         "edram": (moved_in + op.vectors * result_bits) * tile.edram.energy.value,
         "bus": (moved_in + moved_out) * tile.bus.energy.value,
-        "router": moved_in * tile.router.energy.value,
+        "router": moved_in * tile.router.energy.value if network is None else network.router_j,
         "link": op.vectors * vector_bits * abroad * chip.link.energy.value,
     }
 
+    if network is not None:
+        energies["wire"] = network.wire_j
     rounds = ceil_div(op.vectors, placement.copies)
     streaming = vector_bits / tile.router.bandwidth.value  # the slowest wire on the way of one vector
-    arriving = tile.router.time_s(vector_bits)
+    arriving = tile.router.time_s(vector_bits) if network is None else network.delay_s + streaming
     if chips > 1:
         arriving = arriving + chip.link.time_s(vector_bits * abroad)
     leaving = tile.bus.time_s(result_bits)

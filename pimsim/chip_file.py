@@ -20,7 +20,8 @@ from pimsim.tables import Layout, TablePlan, Tier
 OPTION_KEYS: dict[str, str] = {
     "crossbar.rows": "rows", "crossbar.columns": "columns", "crossbar.cell_bits": "cell_bits", "dac.bits": "dac_bits",
     "adc.bits": "adc_bits", "adc.columns_per_adc": "columns_per_adc", "adc.model": "adc_model",
-    "readout.active_rows": "active_rows", "readout.encoding": "encoding", "readout.flip": "flip"}
+    "readout.active_rows": "active_rows", "readout.encoding": "encoding", "readout.flip": "flip",
+    "readout.pairs": "pairs", "readout.zero_skipping": "zero_skipping", "interconnect.topology": "interconnect"}
 """Keys of a chip file and the options of `Chip.with_options` that they set."""
 _OTHER_KEYS = ("tiles", "mapping.copies", "mapping.budget_crossbars", "tables.tier", "tables.hot_share",
                "tables.replicas", "tables.layout")
@@ -67,6 +68,12 @@ class _Readout(_Table):
     active_rows: _Active | Literal["all"] | None = None
     encoding: Literal["offset", "differential"] | None = None
     flip: bool | None = None
+    pairs: Literal["converted", "subtracted", "rows"] | None = None
+    zero_skipping: bool | None = None
+
+
+class _Interconnect(_Table):
+    topology: Literal["flat", "htree", "mesh"] | None = None
 
 
 class _Mapping(_Table):
@@ -90,6 +97,7 @@ class _ChipFile(_Table):
     dac: _DacTable = _DacTable()
     adc: _AdcTable = _AdcTable()
     readout: _Readout = _Readout()
+    interconnect: _Interconnect = _Interconnect()
     mapping: _Mapping = _Mapping()
     tables: _Tables = _Tables()
 
@@ -203,7 +211,7 @@ def space_from_toml(path: Path) -> Space:
     axes: dict[str, tuple[int | None, ...]] = {}
     for key, option in [*OPTION_KEYS.items(), ("mapping.copies", "copies")]:
         table, name = key.split(".")
-        values = getattr(getattr(file, table), name, None)
+        values = getattr(getattr(file, table, None), name, None)
         if values is not None:
             axes[option] = tuple(None if value == "lossless" else value for value in values)
     return Space(_build(file.chip, str(path)), axes)

@@ -21,6 +21,7 @@ from pimsim.cost import (
     total_footprint,
 )
 from pimsim.errors import InputError
+from pimsim.interconnect import arrivals
 from pimsim.mapping import Mapping, place, require_fit
 from pimsim.quantity import Count, Number, larger, smaller
 from pimsim.tables import TablePlans
@@ -59,13 +60,14 @@ def account(workload: Workload, chip: Chip, mapping: Mapping, *, gating: Gating 
             arrival_rate_hz: float | None = None) -> Report:
     """Cost of a placed workload; scalars for one chip, arrays where the chip's options are arrays."""
     workload = workload.live()
-    by_op = {op.name: charge(op, mapping, chip) for op in workload.ops}
+    parts = chip.parts(mapping.tiles, mapping.banks, mapping.chips, dram=mapping.uses_dram)
+    footprint = total_footprint(parts)
+    network = arrivals(workload, mapping, chip, footprint.area_m2 - parts["link"].area_m2)
+    by_op = {op.name: charge(op, mapping, chip, network.get(op.name)) for op in workload.ops}
     dynamic = _dynamic(by_op)
     latency = larger(_longest_path(workload, by_op), dynamic.interval_s)
     interval = dynamic.interval_s
     on = _time_on(latency, interval, gating, arrival_rate_hz)
-    parts = chip.parts(mapping.tiles, mapping.banks, mapping.chips, dram=mapping.uses_dram)
-    footprint = total_footprint(parts)
     static = footprint.leakage_w * on
     return Report(
         workload=workload.name,
