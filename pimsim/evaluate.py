@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from collections.abc import Mapping as Mapping_
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -59,32 +61,61 @@ def evaluate(
 def account(workload: Workload, chip: Chip, mapping: Mapping, *, gating: Gating = "idle_gated",
             arrival_rate_hz: float | None = None) -> Report:
     """Cost of a placed workload; scalars for one chip, arrays where the chip's options are arrays."""
+    totals = add_up(workload, chip, mapping, gating=gating, arrival_rate_hz=arrival_rate_hz)
+    return Report(
+        workload=workload.name,
+        chip=chip.preset,
+        total=Cost(totals.energy_j, totals.latency_s, totals.busy_s),
+        dynamic_j=totals.dynamic_j,
+        static_j=totals.static_j,
+        interval_s=totals.interval_s,
+        footprint=totals.footprint,
+        by_op=totals.by_op,
+        by_component=_by_component(totals.by_op, totals.parts, totals.on_s),
+        mapping=mapping,
+        gating=gating,
+        arrival_rate_hz=arrival_rate_hz,
+        on_s=totals.on_s,
+        programming=_programming(chip, mapping),
+    )
+
+
+@dataclass(frozen=True)
+class Totals:
+    """The sums of a report, without its split by component; what they were added up from in `by_op` and `parts`."""
+
+    energy_j: Number
+    dynamic_j: Number
+    static_j: Number
+    latency_s: Number
+    interval_s: Number
+    on_s: Number
+    footprint: Footprint
+    busy_s: Mapping_[str, Number]
+    by_op: dict[str, OpCost]
+    parts: dict[str, Footprint]
+
+    @property
+    def area_m2(self) -> Number:
+        """Area of all chips."""
+        return self.footprint.area_m2
+
+
+def add_up(workload: Workload, chip: Chip, mapping: Mapping, *, gating: Gating = "idle_gated",
+           arrival_rate_hz: float | None = None) -> Totals:
+    """The totals of a placed workload; arrays where the chip's options are arrays that broadcast."""
     workload = workload.live()
     parts = chip.parts(mapping.tiles, mapping.banks, mapping.chips, dram=mapping.uses_dram)
     footprint = total_footprint(parts)
     network = arrivals(workload, mapping, chip, footprint.area_m2 - parts["link"].area_m2)
     by_op = {op.name: charge(op, mapping, chip, network.get(op.name)) for op in workload.ops}
     dynamic = _dynamic(by_op)
-    latency = larger(_longest_path(workload, by_op), dynamic.interval_s)
     interval = dynamic.interval_s
+    latency = larger(_longest_path(workload, by_op), interval)
     on = _time_on(latency, interval, gating, arrival_rate_hz)
     static = footprint.leakage_w * on
-    return Report(
-        workload=workload.name,
-        chip=chip.preset,
-        total=Cost(dynamic.energy_j + static, latency, dynamic.busy_s),
-        dynamic_j=dynamic.energy_j,
-        static_j=static,
-        interval_s=interval,
-        footprint=footprint,
-        by_op=by_op,
-        by_component=_by_component(by_op, parts, on),
-        mapping=mapping,
-        gating=gating,
-        arrival_rate_hz=arrival_rate_hz,
-        on_s=on,
-        programming=_programming(chip, mapping),
-    )
+    return Totals(dynamic.energy_j + static, dynamic.energy_j, static, latency, interval, on, footprint,
+                  dynamic.busy_s, by_op, parts)
 
 
 def _dynamic(by_op: dict[str, OpCost]) -> Cost:

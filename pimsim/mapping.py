@@ -191,7 +191,7 @@ def _level(workload: Workload, chip: Chip, placements: dict[str, Placement], bud
     rounds = levelled_rounds([(op.vectors, one.crossbars) for op, one in stored], budget)
     total: Count = 0
     for op, _ in stored:
-        placement = place_matvec(op, chip.crossbar, ceil_div(op.vectors, rounds))
+        placement = place_matvec(op, chip.crossbar, 1 if op.vectors == 1 else ceil_div(op.vectors, rounds))
         placements[op.name] = placement
         total = total + placement.crossbars
     return total
