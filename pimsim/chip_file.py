@@ -14,6 +14,7 @@ from pimsim.chip import RANGES, Chip
 from pimsim.errors import InputError
 from pimsim.files import read_text, write_text
 from pimsim.presets import PRESETS, preset
+from pimsim.quantity import MM2
 from pimsim.sweep import Space
 from pimsim.tables import Layout, TablePlan, Tier
 
@@ -123,6 +124,7 @@ class _ReadoutAxes(_Table):
 
 class _MappingAxes(_Table):
     copies: Annotated[list[_Copies], Field(min_length=1)] | None = None
+    budget_area_mm2: Annotated[list[Annotated[float, Field(gt=0.0)]], Field(min_length=1)] | None = None
 
 
 class _SpaceFile(_Table):
@@ -208,12 +210,17 @@ def write_chip(path: Path, chip: Chip, *, copies: int = 1) -> None:
 def space_from_toml(path: Path) -> Space:
     """The space of chips that a file describes; InputError names file, key, value and what is allowed."""
     file = _checked(_SpaceFile, _parsed(path), str(path))
-    axes: dict[str, tuple[int | None, ...]] = {}
+    axes: dict[str, tuple[Any, ...]] = {}
     for key, option in [*OPTION_KEYS.items(), ("mapping.copies", "copies")]:
         table, name = key.split(".")
         values = getattr(getattr(file, table, None), name, None)
         if values is not None:
             axes[option] = tuple(None if value == "lossless" else value for value in values)
+    if file.mapping.budget_area_mm2 is not None:
+        if file.mapping.copies is not None:
+            raise InputError(f"{path}: keys 'mapping.copies' and 'mapping.budget_area_mm2' are both given, "
+                             "allowed: one of them")
+        axes["budget_area_m2"] = tuple(area * MM2 for area in file.mapping.budget_area_mm2)
     return Space(_build(file.chip, str(path)), axes)
 
 

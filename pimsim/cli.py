@@ -6,7 +6,7 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -19,6 +19,7 @@ from pimsim.evaluate import evaluate
 from pimsim.files import read_workload
 from pimsim.report import presets_table, report_tables
 from pimsim.sweep import sweep_to_parquet
+from pimsim.sweep.pareto import front_to_parquet
 from pimsim.validation import validate
 from pimsim.validation.table import validation_markdown, validation_tables
 
@@ -77,6 +78,9 @@ def sweep_command(
     chips: _Chips = 1,
     dram: _Dram = False,
     gating: _GatingOption = "idle_gated",
+    pareto: Annotated[
+        str | None, typer.Option(help="Keep only the designs no other beats in these: energy_j,latency_s,area_m2.")
+    ] = None,
     as_json: _Json = False,
 ) -> None:
     """Evaluate WORKLOAD on every chip of a space into a Parquet file, one row per design."""
@@ -85,8 +89,15 @@ def sweep_command(
     start = time.perf_counter()
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("designs", total=len(designs))
-        written = sweep_to_parquet(network, designs, out, progress=lambda done: bar.advance(task, done), chips=chips,
-                                   dram=dram, gating=_gating(gating))
+        settings: dict[str, Any] = {"chips": chips, "dram": dram, "gating": _gating(gating)}
+
+        def progress(done: int) -> None:
+            bar.advance(task, done)
+
+        if pareto is None:
+            written = sweep_to_parquet(network, designs, out, progress=progress, **settings)
+        else:
+            written = front_to_parquet(network, designs, out, tuple(pareto.split(",")), progress=progress, **settings)
     seconds = time.perf_counter() - start
     if as_json:
         sys.stdout.write(json.dumps({

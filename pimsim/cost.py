@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from pimsim.quantity import Count, Number, larger
+from pimsim.quantity import Count, Number, larger, largest
 
 if TYPE_CHECKING:
     from pimsim.mapping import Mapping as ChipMapping
@@ -31,10 +31,7 @@ class Cost:
     @property
     def interval_s(self) -> Number:
         """Time between repetitions in a pipeline; the latency where no resource is named."""
-        longest: Number | None = None
-        for seconds in self.busy_s.values():
-            longest = seconds if longest is None else larger(longest, seconds)
-        return self.latency_s if longest is None else longest
+        return largest(self.busy_s.values()) if self.busy_s else self.latency_s
 
     def then(self, other: Cost) -> Cost:
         """This work, then `other`: energies and times add up, and so does the use of a resource."""

@@ -25,7 +25,7 @@ from pimsim.cost import (
 from pimsim.errors import InputError
 from pimsim.interconnect import arrivals
 from pimsim.mapping import Mapping, place, require_fit
-from pimsim.quantity import Count, Number, larger, smaller
+from pimsim.quantity import Count, Number, larger, largest, smaller
 from pimsim.tables import TablePlans
 from pimsim.workload import Workload
 
@@ -129,14 +129,15 @@ def _dynamic(by_op: dict[str, OpCost]) -> Cost:
 def _longest_path(workload: Workload, by_op: dict[str, OpCost]) -> Number:
     """Time until the last operator is done when each starts as soon as those in its `after` are."""
     done: dict[str, Number] = {}
-    end: Number = 0.0
+    starts: dict[tuple[str, ...], Number] = {(): 0.0}
+    followed: set[str] = set()
     for op in workload.ops:
-        start: Number = 0.0
-        for needed in op.after:
-            start = larger(start, done[needed])
-        done[op.name] = start + by_op[op.name].cost.latency_s
-        end = larger(end, done[op.name])
-    return end
+        if op.after not in starts:
+            starts[op.after] = largest([0.0, *(done[name] for name in op.after)])
+            followed.update(op.after)
+        done[op.name] = starts[op.after] + by_op[op.name].cost.latency_s
+    # An op that another one waits for is never the last: times are not negative.
+    return largest([0.0, *(seconds for name, seconds in done.items() if name not in followed)])  # type: ignore[no-any-return]
 
 
 def _time_on(latency: Number, interval: Number, gating: Gating, arrival_rate_hz: float | None) -> Number:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -62,6 +62,18 @@ def larger(a: Any, b: Any) -> Any:
     if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
         return np.maximum(a, b)
     return max(a, b)
+
+
+def largest(figures: Iterable[Any]) -> Any:
+    """The largest of several figures, design by design; those that vary over the fewest designs are compared first."""
+    several = list(figures)
+    if any(isinstance(figure, np.ndarray) for figure in several):
+        several.sort(key=np.size)
+    most = several[0]
+    for figure in several[1:]:
+        if figure is not most:
+            most = larger(most, figure)
+    return most
 
 
 def smaller(a: Any, b: Any) -> Any:

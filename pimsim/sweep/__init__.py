@@ -119,7 +119,8 @@ def sweep_to_parquet(workload: Workload, space: Space, out: Path, *, progress: C
     from polars.io.plugins import register_io_source
 
     names = (*space.axes, *RESULTS, *COUNTS)
-    schema = polars.Schema({name: polars.Float64() if name in (*RESULTS, "budget_area_m2") else polars.Int64() for name in names})
+    real = (*RESULTS, "budget_area_m2")
+    schema = polars.Schema({name: polars.Float64() if name in real else polars.Int64() for name in names})
     written = 0
     failure: InputError | None = None
 

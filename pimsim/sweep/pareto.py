@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,8 +12,9 @@ from numpy.typing import NDArray
 
 from pimsim.cost import Gating
 from pimsim.errors import InputError
-from pimsim.sweep import COUNTS, RESULTS, Space, sweep
-from pimsim.sweep.grid import Columns
+from pimsim.files import atomic_path
+from pimsim.sweep import COUNTS, RESULTS, Space
+from pimsim.sweep.grid import Columns, blocks, evaluate_block
 from pimsim.workload import Workload
 
 OBJECTIVES = ("energy_j", "latency_s", "area_m2")
@@ -68,10 +72,28 @@ def nondominated(points: NDArray[Any]) -> NDArray[np.bool_]:
 
 
 def sweep_to_front(workload: Workload, space: Space, objectives: tuple[str, ...] = OBJECTIVES, *, chips: int = 1,
-                   dram: bool = False, gating: Gating = "idle_gated", chunk: int = 65536) -> tuple[Columns, int]:
-    """The Pareto set of a space, with the axes and objectives of its designs, and how many designs were evaluated."""
+                   dram: bool = False, gating: Gating = "idle_gated", chunk: int = 65536,
+                   progress: Callable[[int], None] | None = None) -> tuple[Columns, int]:
+    """The Pareto set of a space, with the axes and objectives of its designs, and how many designs were evaluated.
+
+    `progress` is called with the designs done since the last call, impossible ones included.
+    """
     front, count = Front(objectives), 0
-    for part in sweep(workload, space, chips=chips, dram=dram, gating=gating, chunk=chunk, figures=objectives):
+    for axes in blocks(space.axes, chunk):
+        part = evaluate_block(workload, space.chip, axes, objectives, chips=chips, dram=dram, gating=gating)
         front.add(part)
         count += len(part[objectives[0]])
+        if progress is not None:
+            progress(math.prod(map(len, axes.values())))
     return front.columns, count
+
+
+def front_to_parquet(workload: Workload, space: Space, out: Path, objectives: tuple[str, ...] = OBJECTIVES,
+                     **settings: Any) -> int:
+    """Write the Pareto set of a space, whole or not at all; returns the number of designs that were evaluated."""
+    import polars
+
+    columns, count = sweep_to_front(workload, space, objectives, **settings)
+    with atomic_path(out) as temporary:
+        polars.DataFrame(columns).write_parquet(temporary)
+    return count
