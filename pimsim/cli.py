@@ -19,6 +19,7 @@ from pimsim.evaluate import evaluate
 from pimsim.files import read_workload
 from pimsim.report import presets_table, report_tables
 from pimsim.sweep import sweep_to_parquet
+from pimsim.sweep.memory import keep_freed_memory
 from pimsim.sweep.pareto import front_to_parquet
 from pimsim.validation import validate
 from pimsim.validation.table import validation_markdown, validation_tables
@@ -90,6 +91,8 @@ def sweep_command(
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("designs", total=len(designs))
         settings: dict[str, Any] = {"chips": chips, "dram": dram, "gating": _gating(gating)}
+
+        keep_freed_memory()
 
         def progress(done: int) -> None:
             bar.advance(task, done)
