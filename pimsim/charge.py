@@ -4,31 +4,36 @@ from __future__ import annotations
 
 from typing import Any
 
+from pimsim.charge_table import charge_table
 from pimsim.chip import Chip
 from pimsim.cost import Cost, OpCost
+from pimsim.interconnect import Arriving
 from pimsim.mapping import Mapping, Placement
-from pimsim.quantity import Number, bit_length, ceil_div, larger, smaller
+from pimsim.quantity import Number, bit_length, ceil_div, larger
 from pimsim.tile import Crossbar
 from pimsim.workload import VECTOR_STEPS, Elementwise, Gather, MatMul, MatVec, Op
 
 RESULT_BITS = 16  # what the vector unit writes
 
 
-def charge(op: Op, mapping: Mapping, chip: Chip) -> OpCost:
-    """Cost of `op` for one inference."""
+def charge(op: Op, mapping: Mapping, chip: Chip, arriving: Arriving | None = None) -> OpCost:
+    """Cost of `op` for one inference; `arriving`: what its inputs take over a network, None: one hop to its tile."""
     placement = mapping.placements[op.name]
+    shared = {} if arriving is None else arriving.busy_s
     if isinstance(op, MatVec):
-        energies, latency, busy = _matvec(op, placement, chip, mapping.chips)
-        return _op_cost(op, energies, latency, {f"crossbars of {op.name}": busy})
+        energies, latency, busy = _matvec(op, placement, chip, mapping.chips, arriving)
+        return _op_cost(op, energies, latency, {f"crossbars of {op.name}": busy, **shared})
     if isinstance(op, Gather):
-        energies, latency, busy = _gather(op, placement, chip)
-        return _op_cost(op, energies, latency, {"dram" if placement.unit == "dram" else f"bank of {op.name}": busy})
+        return _op_cost(op, *charge_table(op, placement, chip))
     if isinstance(op, MatMul):
         steps, operands, results = op.needed_macs, op.count * op.inner * (op.rows + op.columns), op.outputs
     else:
         steps, operands, results = VECTOR_STEPS[op.kind] * op.count, op.count, op.count
     energies, latency, busy = _vector(op, steps, operands, results, chip)
-    return _op_cost(op, energies, latency, {"vector_unit": busy})
+    if arriving is not None:
+        energies |= {"router": arriving.router_j, "wire": arriving.wire_j}
+        latency = arriving.delay_s + operands * op.input_bits / chip.tile.router.bandwidth.value + latency
+    return _op_cost(op, energies, latency, {"vector_unit": busy, **shared})
 
 
 def _op_cost(op: Op, energies: dict[str, Number], latency: Number, busy: dict[str, Number]) -> OpCost:
@@ -47,7 +52,7 @@ def reading(op: MatVec, xb: Crossbar) -> tuple[dict[str, Number], Number]:
     """
     readout = xb.readout
     schedule = readout.schedule(op.input_bits, op.signed_inputs)
-    reads, deepest = readout.reads(op.inputs, xb.rows)
+    reads, deepest = readout.reads(op.inputs, xb.rows, op.input_density)
     slices = op.outputs * readout.slices(op.weight_bits)
     columns, converted = slices * readout.columns_per_slice, slices * readout.conversions_per_slice
     column_blocks = ceil_div(columns, xb.columns)
@@ -93,7 +98,8 @@ def accumulator_bits(op: MatVec) -> int:
     return op.input_bits + op.weight_bits + int(bit_length(op.inputs))
 
 
-def _matvec(op: MatVec, placement: Placement, chip: Chip, chips: int) -> tuple[dict[str, Number], Number, Number]:
+def _matvec(op: MatVec, placement: Placement, chip: Chip, chips: int,
+            network: Arriving | None) -> tuple[dict[str, Number], Number, Number]:
     """A stored matrix times `vectors` vectors: inputs in phases, every used column converted in every read."""
     xb, tile = chip.crossbar, chip.tile
     in_crossbars, vector_s = reading(op, xb)
@@ -108,43 +114,21 @@ def _matvec(op: MatVec, placement: Placement, chip: Chip, chips: int) -> tuple[d
         **in_crossbars,
         "edram": (moved_in + op.vectors * result_bits) * tile.edram.energy.value,
         "bus": (moved_in + moved_out) * tile.bus.energy.value,
-        "router": moved_in * tile.router.energy.value,
+        "router": moved_in * tile.router.energy.value if network is None else network.router_j,
         "link": op.vectors * vector_bits * abroad * chip.link.energy.value,
     }
 
+    if network is not None:
+        energies["wire"] = network.wire_j
     rounds = ceil_div(op.vectors, placement.copies)
     streaming = vector_bits / tile.router.bandwidth.value  # the slowest wire on the way of one vector
-    arriving = tile.router.time_s(vector_bits)
+    arriving = tile.router.time_s(vector_bits) if network is None else network.delay_s + streaming
     if chips > 1:
         arriving = arriving + chip.link.time_s(vector_bits * abroad)
     leaving = tile.bus.time_s(result_bits)
     busy = larger(rounds * vector_s, op.vectors * streaming)
     latency = arriving + larger(rounds * vector_s, (op.vectors - 1) * streaming + vector_s)
     return energies, latency + xb.drain_s + leaving, busy
-
-
-def _gather(op: Gather, placement: Placement, chip: Chip) -> tuple[dict[str, Number], Number, Number]:
-    """Rows of a table read one after the other and added up beside the memory; tables work side by side."""
-    tile, xb = chip.tile, chip.crossbar
-    row_bits = op.length * op.element_bits
-    lookups = op.bags * op.lookups
-    additions = max(lookups - op.bags, 0.0) * op.length
-    energies: dict[str, Number] = {"shift_add": additions * xb.shift_add.energy.value}
-    if placement.unit == "dram":
-        burst = int(chip.dram.burst_bits.value)
-        bits = lookups * -(-row_bits // burst) * burst
-        energies["dram"] = bits * chip.dram.energy.value
-        reading: Number = bits / chip.dram.bandwidth.value
-        delay = chip.dram.delay.value
-    else:
-        energies["bank"] = lookups * row_bits * xb.cell.read_bit.value
-        cells = ceil_div(row_bits, xb.readout.cell_bits)
-        serial = smaller(cells, xb.columns)  # the parts of a longer row are read side by side
-        reading = lookups * serial * xb.cell.read_time.value
-        delay = 0.0
-    out_bits = op.bags * row_bits
-    energies["bus"] = out_bits * tile.bus.energy.value
-    return energies, delay + reading + tile.bus.time_s(out_bits), reading
 
 
 def _vector(op: MatMul | Elementwise, steps: int, operands: int, results: int,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -21,7 +21,9 @@ RANGES: dict[str, tuple[int, int]] = {
     "columns_per_adc": (1, 4096), "active_rows": (1, 4096)}
 """Options that are whole numbers, with the least and the most that is allowed."""
 CHOICES: dict[str, tuple[Any, ...]] = {
-    "encoding": ("offset", "differential"), "flip": (True, False), "adc_model": tuple(ADC_MODELS)}
+    "encoding": ("offset", "differential"), "flip": (True, False), "adc_model": tuple(ADC_MODELS),
+    "pairs": ("converted", "subtracted", "rows"), "zero_skipping": (True, False),
+    "interconnect": ("flat", "htree", "mesh")}
 """Options that are one of a few values."""
 
 
@@ -30,7 +32,9 @@ class Chip:
     """A chip. `tiles` None: as many as the workload needs, so that area follows what is used.
 
     `banks`: 0 keeps embedding tables in the tiles' own crossbars, None gives them as many banks as they need.
-    `links` to other chips and `dram` cost nothing where they are not used, the links' area aside.
+    `links` to other chips and `dram` cost nothing where they are not used, the links' area aside. `interconnect`
+    between tiles, banks and vector unit: one hop to the tile that needs something ("flat"), or a network over which
+    distance counts (see `pimsim.interconnect`).
     """
 
     preset: str
@@ -43,6 +47,7 @@ class Chip:
     link: Link
     links: int
     dram: Dram
+    interconnect: Literal["flat", "htree", "mesh"] = "flat"
 
     @property
     def crossbar(self) -> Crossbar:
@@ -95,8 +100,8 @@ class Chip:
         """The chip with some options set; component counts, areas and times that depend on them follow.
 
         rows, columns, cell_bits, dac_bits, columns_per_adc: whole numbers (see `RANGES`), or an array with one value
-        per design of a sweep. adc_bits, active_rows: the same, or None (lossless; all rows). encoding, flip,
-        adc_model: see `CHOICES`. InputError names the option, the value and what is allowed.
+        per design of a sweep. adc_bits, active_rows: the same, or None (lossless; all rows). encoding, flip, adc_model,
+        pairs, zero_skipping, interconnect: see `CHOICES`. InputError names the option, the value and what is allowed.
         """
         options = {name: int(v) if isinstance(v, np.integer) else v for name, v in options.items()}
         xb = self.crossbar
@@ -106,7 +111,7 @@ class Chip:
             raise InputError(f"chip.adc_model is {options['adc_model']!r}, allowed on {self.preset}: {xb.adc.model}")
         for name, value in options.items():
             _check(name, value)
-        in_readout = {k: v for k, v in options.items() if k not in ("rows", "columns", "adc_model")}
+        in_readout = {k: v for k, v in options.items() if k not in ("rows", "columns", "adc_model", "interconnect")}
         in_crossbar = {k: v for k, v in options.items() if k in ("rows", "columns")}
         if "adc_model" in options:
             in_crossbar["adc"] = ADC_MODELS[options["adc_model"]]()
@@ -120,7 +125,8 @@ class Chip:
         if xb.readout.flip and xb.readout.encoding == "differential":
             raise InputError("chip.flip is True, allowed with encoding 'differential': only False")
         _check_readout(xb.readout, self.preset)
-        return replace(self, tile=replace(self.tile, ima=replace(self.tile.ima, crossbar=xb)))
+        return replace(self, tile=replace(self.tile, ima=replace(self.tile.ima, crossbar=xb)),
+                       interconnect=options.get("interconnect", self.interconnect))
 
     def options(self) -> dict[str, Any]:
         """The value of every option of `with_options`."""
@@ -129,7 +135,8 @@ class Chip:
             "rows": xb.rows, "columns": xb.columns, "cell_bits": readout.cell_bits, "dac_bits": readout.dac_bits,
             "adc_bits": readout.adc_bits, "columns_per_adc": readout.columns_per_adc,
             "active_rows": readout.active_rows, "encoding": readout.encoding, "flip": readout.flip,
-            "adc_model": xb.adc.model}
+            "adc_model": xb.adc.model, "pairs": readout.pairs, "zero_skipping": readout.zero_skipping,
+            "interconnect": self.interconnect}
 
     def arithmetic_options(self) -> dict[str, Any]:
         """What `pimsim.crossbar.Arithmetic` needs to compute as this chip does; `rows` are those of one read.
@@ -151,7 +158,11 @@ class Chip:
 def _check_readout(readout: Readout, preset: str) -> None:
     """Refuse options that a preset's way of reading does not allow."""
     if readout.pairs != "converted" and readout.encoding != "differential":
-        raise InputError(f"chip.encoding is {readout.encoding!r}, allowed on {preset}: only 'differential'")
+        raise InputError(f"chip.encoding is {readout.encoding!r}, allowed with pairs {readout.pairs!r}: only "
+                         "'differential'")
+    if readout.zero_skipping and (readout.accumulation == "analog" or readout.sensing == "voltage"):
+        raise InputError(f"chip.zero_skipping is True, allowed on {preset}: only False (rows that are not driven "
+                         "change a voltage, and pulses of a phase are not alike)")
     if readout.accumulation == "analog" and np.any(np.not_equal(readout.dac_bits, 1)):
         raise InputError(f"chip.dac_bits is {readout.dac_bits!r}, allowed on {preset}: only 1 (pulses)")
     if readout.adc_bits is None and (readout.sensing == "voltage" or readout.accumulation == "analog"):

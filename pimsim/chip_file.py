@@ -14,14 +14,18 @@ from pimsim.chip import RANGES, Chip
 from pimsim.errors import InputError
 from pimsim.files import read_text, write_text
 from pimsim.presets import PRESETS, preset
+from pimsim.quantity import MM2
 from pimsim.sweep import Space
+from pimsim.tables import Layout, TablePlan, Tier
 
 OPTION_KEYS: dict[str, str] = {
     "crossbar.rows": "rows", "crossbar.columns": "columns", "crossbar.cell_bits": "cell_bits", "dac.bits": "dac_bits",
     "adc.bits": "adc_bits", "adc.columns_per_adc": "columns_per_adc", "adc.model": "adc_model",
-    "readout.active_rows": "active_rows", "readout.encoding": "encoding", "readout.flip": "flip"}
+    "readout.active_rows": "active_rows", "readout.encoding": "encoding", "readout.flip": "flip",
+    "readout.pairs": "pairs", "readout.zero_skipping": "zero_skipping", "interconnect.topology": "interconnect"}
 """Keys of a chip file and the options of `Chip.with_options` that they set."""
-_OTHER_KEYS = ("tiles", "mapping.copies")
+_OTHER_KEYS = ("tiles", "mapping.copies", "mapping.budget_crossbars", "tables.tier", "tables.hot_share",
+               "tables.replicas", "tables.layout")
 _WORDS = {"adc_bits": "lossless", "active_rows": "all"}  # written where the option is None
 
 
@@ -65,10 +69,24 @@ class _Readout(_Table):
     active_rows: _Active | Literal["all"] | None = None
     encoding: Literal["offset", "differential"] | None = None
     flip: bool | None = None
+    pairs: Literal["converted", "subtracted", "rows"] | None = None
+    zero_skipping: bool | None = None
+
+
+class _Interconnect(_Table):
+    topology: Literal["flat", "htree", "mesh"] | None = None
 
 
 class _Mapping(_Table):
-    copies: _Copies = 1
+    copies: _Copies | Literal["budget"] = 1
+    budget_crossbars: Annotated[int, Field(ge=1)] | None = None
+
+
+class _Tables(_Table):
+    tier: Tier = "bank"
+    hot_share: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
+    replicas: _Copies = 1
+    layout: Layout = "scattered"
 
 
 class _ChipFile(_Table):
@@ -80,7 +98,9 @@ class _ChipFile(_Table):
     dac: _DacTable = _DacTable()
     adc: _AdcTable = _AdcTable()
     readout: _Readout = _Readout()
+    interconnect: _Interconnect = _Interconnect()
     mapping: _Mapping = _Mapping()
+    tables: _Tables = _Tables()
 
 
 class _CrossbarAxes(_Table):
@@ -104,6 +124,7 @@ class _ReadoutAxes(_Table):
 
 class _MappingAxes(_Table):
     copies: Annotated[list[_Copies], Field(min_length=1)] | None = None
+    budget_area_mm2: Annotated[list[Annotated[float, Field(gt=0.0)]], Field(min_length=1)] | None = None
 
 
 class _SpaceFile(_Table):
@@ -129,9 +150,26 @@ def chip_from_toml(path: Path, settings: Sequence[str] = ()) -> Chip:
 
 
 def copies_named(name: str, settings: Sequence[str] = ()) -> int:
-    """The copies of reused weights that a chip file or `settings` ask for; 1 where they say nothing."""
+    """The most copies of reused weights that a chip file or `settings` ask for; 1 where they say nothing."""
+    copies = _file_named(name, settings).mapping.copies
+    if isinstance(copies, str):
+        raise InputError(f"{name}: key 'mapping.copies' is {copies!r}, allowed here: a whole number")
+    return copies
+
+
+def placing_named(name: str, settings: Sequence[str] = ()) -> dict[str, Any]:
+    """What a chip file or `settings` ask of `place` and `evaluate`: copies, their budget, the plan of tables."""
+    file = _file_named(name, settings)
+    try:
+        plan = TablePlan(**file.tables.model_dump())
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from None
+    return {"copies": file.mapping.copies, "budget_crossbars": file.mapping.budget_crossbars, "tables": plan}
+
+
+def _file_named(name: str, settings: Sequence[str]) -> _ChipFile:
     data = {"preset": name} if name in PRESETS else _parsed(Path(name))
-    return _checked(_ChipFile, _with_settings(data, settings), name).mapping.copies
+    return _checked(_ChipFile, _with_settings(data, settings), name)
 
 
 def chip_named(name: str, settings: Sequence[str] = ()) -> Chip:
@@ -172,12 +210,17 @@ def write_chip(path: Path, chip: Chip, *, copies: int = 1) -> None:
 def space_from_toml(path: Path) -> Space:
     """The space of chips that a file describes; InputError names file, key, value and what is allowed."""
     file = _checked(_SpaceFile, _parsed(path), str(path))
-    axes: dict[str, tuple[int | None, ...]] = {}
+    axes: dict[str, tuple[Any, ...]] = {}
     for key, option in [*OPTION_KEYS.items(), ("mapping.copies", "copies")]:
         table, name = key.split(".")
-        values = getattr(getattr(file, table), name, None)
+        values = getattr(getattr(file, table, None), name, None)
         if values is not None:
             axes[option] = tuple(None if value == "lossless" else value for value in values)
+    if file.mapping.budget_area_mm2 is not None:
+        if file.mapping.copies is not None:
+            raise InputError(f"{path}: keys 'mapping.copies' and 'mapping.budget_area_mm2' are both given, "
+                             "allowed: one of them")
+        axes["budget_area_m2"] = tuple(area * MM2 for area in file.mapping.budget_area_mm2)
     return Space(_build(file.chip, str(path)), axes)
 
 

@@ -6,19 +6,21 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from pimsim.chip_file import chip_named, copies_named, space_from_toml
+from pimsim.chip_file import chip_named, placing_named, space_from_toml
 from pimsim.cost import GATINGS, Gating
 from pimsim.errors import InputError
 from pimsim.evaluate import evaluate
 from pimsim.files import read_workload
 from pimsim.report import presets_table, report_tables
 from pimsim.sweep import sweep_to_parquet
+from pimsim.sweep.memory import keep_freed_memory
+from pimsim.sweep.pareto import front_to_parquet
 from pimsim.validation import validate
 from pimsim.validation.table import validation_markdown, validation_tables
 
@@ -56,10 +58,12 @@ def evaluate_command(
 ) -> None:
     """Energy, latency and area of one inference of WORKLOAD on a chip, by operator and by component."""
     hardware = chip_named(chip, settings or ())
-    stored = copies_named(chip, settings or ()) if copies is None else copies
+    placing = placing_named(chip, settings or ())
+    if copies is not None:
+        placing |= {"copies": copies, "budget_crossbars": None}
     report = evaluate(
-        read_workload(workload), hardware, copies=stored, chips=chips, dram=dram,
-        dram_tables=dram_table or (), gating=_gating(gating), arrival_rate_hz=arrival_rate,
+        read_workload(workload), hardware, chips=chips, dram=dram, dram_tables=dram_table or (), **placing,
+        gating=_gating(gating), arrival_rate_hz=arrival_rate,
     )
     if as_json:
         sys.stdout.write(json.dumps(report.to_json(), indent=1, allow_nan=False) + "\n")
@@ -75,6 +79,9 @@ def sweep_command(
     chips: _Chips = 1,
     dram: _Dram = False,
     gating: _GatingOption = "idle_gated",
+    pareto: Annotated[
+        str | None, typer.Option(help="Keep only the designs no other beats in these: energy_j,latency_s,area_m2.")
+    ] = None,
     as_json: _Json = False,
 ) -> None:
     """Evaluate WORKLOAD on every chip of a space into a Parquet file, one row per design."""
@@ -83,8 +90,17 @@ def sweep_command(
     start = time.perf_counter()
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("designs", total=len(designs))
-        written = sweep_to_parquet(network, designs, out, progress=lambda done: bar.advance(task, done), chips=chips,
-                                   dram=dram, gating=_gating(gating))
+        settings: dict[str, Any] = {"chips": chips, "dram": dram, "gating": _gating(gating)}
+
+        keep_freed_memory()
+
+        def progress(done: int) -> None:
+            bar.advance(task, done)
+
+        if pareto is None:
+            written = sweep_to_parquet(network, designs, out, progress=progress, **settings)
+        else:
+            written = front_to_parquet(network, designs, out, tuple(pareto.split(",")), progress=progress, **settings)
     seconds = time.perf_counter() - start
     if as_json:
         sys.stdout.write(json.dumps({

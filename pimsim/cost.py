@@ -6,10 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from pimsim.quantity import Count, Number, larger
+from pimsim.quantity import Count, Number, larger, largest
 
 if TYPE_CHECKING:
     from pimsim.mapping import Mapping as ChipMapping
+    from pimsim.mapping import Placement
 
 Gating = Literal["idle_gated", "always_on"]
 """When a chip leaks: only while it works on an inference, or all the time between two arrivals."""
@@ -30,10 +31,7 @@ class Cost:
     @property
     def interval_s(self) -> Number:
         """Time between repetitions in a pipeline; the latency where no resource is named."""
-        longest: Number | None = None
-        for seconds in self.busy_s.values():
-            longest = seconds if longest is None else larger(longest, seconds)
-        return self.latency_s if longest is None else longest
+        return largest(self.busy_s.values()) if self.busy_s else self.latency_s
 
     def then(self, other: Cost) -> Cost:
         """This work, then `other`: energies and times add up, and so does the use of a resource."""
@@ -191,9 +189,15 @@ class Report:
                 {"name": op.name, "op": op.op, "energy_j": float(op.cost.energy_j),
                  "latency_s": float(op.cost.latency_s), "unit": placements[op.name].unit,
                  "crossbars": int(placements[op.name].crossbars), "copies": int(placements[op.name].copies),
-                 "by_component": {name: float(energy) for name, energy in op.by_component.items()}}
+                 "by_component": {name: float(energy) for name, energy in op.by_component.items()},
+                 **_table_of(placements[op.name])}
                 for op in self.by_op.values()],
         }
+
+
+def _table_of(placement: Placement) -> dict[str, Any]:
+    """How a table is used, for the JSON form."""
+    return {} if placement.table is None else {"table": placement.table.to_json()}
 
 
 def _added(first: Cost, second: Cost) -> dict[str, Number]:

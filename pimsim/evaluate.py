@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from collections.abc import Mapping as Mapping_
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -20,8 +23,10 @@ from pimsim.cost import (
     total_footprint,
 )
 from pimsim.errors import InputError
+from pimsim.interconnect import arrivals
 from pimsim.mapping import Mapping, place, require_fit
-from pimsim.quantity import Count, Number, larger, smaller
+from pimsim.quantity import Count, Number, larger, largest, smaller
+from pimsim.tables import TablePlans
 from pimsim.workload import Workload
 
 
@@ -29,21 +34,26 @@ def evaluate(
     workload: Workload,
     chip: Chip,
     *,
-    copies: Count = 1,
+    copies: Count | Literal["budget"] = 1,
     chips: int = 1,
     dram: bool = False,
     dram_tables: Collection[str] = (),
+    tables: TablePlans | None = None,
+    budget_crossbars: Count | None = None,
+    budget_area_m2: Number | None = None,
     gating: Gating = "idle_gated",
     arrival_rate_hz: float | None = None,
 ) -> Report:
     """Cost of one inference of `workload` on `chips` of `chip`.
 
-    `copies`: most copies of weights that an inference uses several times. `dram`, `dram_tables`: all, or the named,
-    embedding tables off the chip. `arrival_rate_hz`: inferences asked for per second; None: for "idle_gated" one
-    after the other, for "always_on" as fast as the pipeline takes them. InputError if the workload does not fit (it
-    says by how much) or a setting makes no sense.
+    `copies`: most copies of weights that an inference uses several times, or "budget" for as many as level the work
+    within `budget_crossbars` or `budget_area_m2`. `dram`, `dram_tables`: all, or the named, embedding tables off the
+    chip; `tables`: a plan for them (see `pimsim.tables`). `arrival_rate_hz`: inferences asked for per second; None: for
+    "idle_gated" one after the other, for "always_on" as fast as the pipeline takes them. InputError if the workload
+    does not fit (it says by how much) or a setting makes no sense.
     """
-    mapping = place(workload, chip, copies=copies, chips=chips, dram=dram, dram_tables=dram_tables)
+    mapping = place(workload, chip, copies=copies, chips=chips, dram=dram, dram_tables=dram_tables, tables=tables,
+                    budget_crossbars=budget_crossbars, budget_area_m2=budget_area_m2)
     require_fit(mapping, chip)
     return account(workload, chip, mapping, gating=gating, arrival_rate_hz=arrival_rate_hz)
 
@@ -51,30 +61,61 @@ def evaluate(
 def account(workload: Workload, chip: Chip, mapping: Mapping, *, gating: Gating = "idle_gated",
             arrival_rate_hz: float | None = None) -> Report:
     """Cost of a placed workload; scalars for one chip, arrays where the chip's options are arrays."""
-    by_op = {op.name: charge(op, mapping, chip) for op in workload.ops}
-    dynamic = _dynamic(by_op)
-    latency = larger(_longest_path(workload, by_op), dynamic.interval_s)
-    interval = dynamic.interval_s
-    on = _time_on(latency, interval, gating, arrival_rate_hz)
-    parts = chip.parts(mapping.tiles, mapping.banks, mapping.chips, dram=mapping.uses_dram)
-    footprint = total_footprint(parts)
-    static = footprint.leakage_w * on
+    totals = add_up(workload, chip, mapping, gating=gating, arrival_rate_hz=arrival_rate_hz)
     return Report(
         workload=workload.name,
         chip=chip.preset,
-        total=Cost(dynamic.energy_j + static, latency, dynamic.busy_s),
-        dynamic_j=dynamic.energy_j,
-        static_j=static,
-        interval_s=interval,
-        footprint=footprint,
-        by_op=by_op,
-        by_component=_by_component(by_op, parts, on),
+        total=Cost(totals.energy_j, totals.latency_s, totals.busy_s),
+        dynamic_j=totals.dynamic_j,
+        static_j=totals.static_j,
+        interval_s=totals.interval_s,
+        footprint=totals.footprint,
+        by_op=totals.by_op,
+        by_component=_by_component(totals.by_op, totals.parts, totals.on_s),
         mapping=mapping,
         gating=gating,
         arrival_rate_hz=arrival_rate_hz,
-        on_s=on,
+        on_s=totals.on_s,
         programming=_programming(chip, mapping),
     )
+
+
+@dataclass(frozen=True)
+class Totals:
+    """The sums of a report, without its split by component; what they were added up from in `by_op` and `parts`."""
+
+    energy_j: Number
+    dynamic_j: Number
+    static_j: Number
+    latency_s: Number
+    interval_s: Number
+    on_s: Number
+    footprint: Footprint
+    busy_s: Mapping_[str, Number]
+    by_op: dict[str, OpCost]
+    parts: dict[str, Footprint]
+
+    @property
+    def area_m2(self) -> Number:
+        """Area of all chips."""
+        return self.footprint.area_m2
+
+
+def add_up(workload: Workload, chip: Chip, mapping: Mapping, *, gating: Gating = "idle_gated",
+           arrival_rate_hz: float | None = None) -> Totals:
+    """The totals of a placed workload; arrays where the chip's options are arrays that broadcast."""
+    workload = workload.live()
+    parts = chip.parts(mapping.tiles, mapping.banks, mapping.chips, dram=mapping.uses_dram)
+    footprint = total_footprint(parts)
+    network = arrivals(workload, mapping, chip, footprint.area_m2 - parts["link"].area_m2)
+    by_op = {op.name: charge(op, mapping, chip, network.get(op.name)) for op in workload.ops}
+    dynamic = _dynamic(by_op)
+    interval = dynamic.interval_s
+    latency = larger(_longest_path(workload, by_op), interval)
+    on = _time_on(latency, interval, gating, arrival_rate_hz)
+    static = footprint.leakage_w * on
+    return Totals(dynamic.energy_j + static, dynamic.energy_j, static, latency, interval, on, footprint,
+                  dynamic.busy_s, by_op, parts)
 
 
 def _dynamic(by_op: dict[str, OpCost]) -> Cost:
@@ -88,14 +129,15 @@ def _dynamic(by_op: dict[str, OpCost]) -> Cost:
 def _longest_path(workload: Workload, by_op: dict[str, OpCost]) -> Number:
     """Time until the last operator is done when each starts as soon as those in its `after` are."""
     done: dict[str, Number] = {}
-    end: Number = 0.0
+    starts: dict[tuple[str, ...], Number] = {(): 0.0}
+    followed: set[str] = set()
     for op in workload.ops:
-        start: Number = 0.0
-        for needed in op.after:
-            start = larger(start, done[needed])
-        done[op.name] = start + by_op[op.name].cost.latency_s
-        end = larger(end, done[op.name])
-    return end
+        if op.after not in starts:
+            starts[op.after] = largest([0.0, *(done[name] for name in op.after)])
+            followed.update(op.after)
+        done[op.name] = starts[op.after] + by_op[op.name].cost.latency_s
+    # An op that another one waits for is never the last: times are not negative.
+    return largest([0.0, *(seconds for name, seconds in done.items() if name not in followed)])  # type: ignore[no-any-return]
 
 
 def _time_on(latency: Number, interval: Number, gating: Gating, arrival_rate_hz: float | None) -> Number:

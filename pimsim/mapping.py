@@ -6,13 +6,18 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
+
 from pimsim.chip import Chip
+from pimsim.copies import budget_of_area, levelled_rounds
+from pimsim.cost import total_footprint
 from pimsim.errors import InputError
 from pimsim.quantity import Count, Number, ceil_div, larger, smaller
+from pimsim.tables import IN_BANK, TablePlan, TablePlans, TableUse, plan_of, summing_blocks, table_blocks, use_of
 from pimsim.tile import Crossbar
 from pimsim.workload import Gather, MatVec, Op, Workload
 
-Unit = Literal["crossbars", "bank", "dram", "vector_unit"]
+Unit = Literal["crossbars", "bank", "split", "dram", "vector_unit"]
 
 
 @dataclass(frozen=True)
@@ -20,7 +25,7 @@ class Placement:
     """Where one operator runs.
 
     In crossbars (of tiles or of a bank) a matrix is cut into `row_blocks` x `column_blocks` arrays, stored `copies`
-    times; `cells` are those that hold something, copies included.
+    times; `cells` are those that hold something, copies included. `table`: how a table is used.
     """
 
     unit: Unit
@@ -28,6 +33,7 @@ class Placement:
     column_blocks: Count = 0
     copies: Count = 0
     cells: Count = 0
+    table: TableUse | None = None
 
     @property
     def crossbars(self) -> Count:
@@ -40,6 +46,7 @@ class Mapping:
     """A placement for every operator, and the hardware that they need together.
 
     `tiles` and `banks` are those that are there, on all chips; `in_tiles` and `in_banks` the crossbars used of them.
+    `over_budget`: crossbars too many for a budget, with one copy each.
     """
 
     placements: dict[str, Placement]
@@ -49,6 +56,7 @@ class Mapping:
     banks: Count
     chips: int
     cells_there: Count
+    over_budget: Count = 0
 
     @property
     def crossbars(self) -> Count:
@@ -70,8 +78,8 @@ class Mapping:
 
     @property
     def uses_dram(self) -> bool:
-        """Whether a table lives off the chip."""
-        return any(placement.unit == "dram" for placement in self.placements.values())
+        """Whether a table, or a part of one, lives off the chip."""
+        return any(placement.unit in ("dram", "split") for placement in self.placements.values())
 
 
 def place_matvec(op: MatVec, crossbar: Crossbar, copies: Count) -> Placement:
@@ -83,63 +91,136 @@ def place_matvec(op: MatVec, crossbar: Crossbar, copies: Count) -> Placement:
                      ceil_div(columns, crossbar.columns), kept, op.inputs * readout.rows_per_input * columns * kept)
 
 
-def place_table(op: Gather, crossbar: Crossbar) -> Placement:
-    """Store a table in arrays: as many table rows beside each other as a line holds, a longer one over several."""
-    cells = ceil_div(op.length * op.element_bits, crossbar.readout.cell_bits)
-    per_line = larger(crossbar.columns // cells, 1)
-    lines = ceil_div(op.rows, per_line)
-    return Placement("bank", ceil_div(lines, crossbar.rows), ceil_div(cells, crossbar.columns), 1, op.rows * cells)
+def place_table(op: Gather, crossbar: Crossbar, plan: TablePlan = IN_BANK) -> Placement:
+    """Store a table as `plan` says; replicas are copies."""
+    use = use_of(op, plan, crossbar)
+    if plan.tier == "dram":
+        return Placement("dram", table=use)
+    if plan.tier == "in_crossbar":
+        row_blocks, column_blocks, cells = summing_blocks(op, crossbar)
+        return Placement("crossbars", row_blocks, column_blocks, plan.replicas, cells * plan.replicas, use)
+    row_blocks, column_blocks, cells = table_blocks(op, crossbar, use.hot_rows)
+    return Placement(plan.tier, row_blocks, column_blocks, plan.replicas, cells * plan.replicas, use)
 
 
-def place(workload: Workload, chip: Chip, *, copies: Count = 1, chips: int = 1, dram: bool = False,
-          dram_tables: Collection[str] = ()) -> Mapping:
-    """Place every operator of `workload` on `chips` chips; `excess` says whether they fit.
+def place(workload: Workload, chip: Chip, *, copies: Count | Literal["budget"] = 1, chips: int = 1, dram: bool = False,
+          dram_tables: Collection[str] = (), tables: TablePlans | None = None, budget_crossbars: Count | None = None,
+          budget_area_m2: Number | None = None) -> Mapping:
+    """Place every operator that an output needs on `chips` chips; `excess` says whether they fit.
 
-    `copies` is a cap: an operator of n vectors gets min(copies, n). `dram` puts all tables off the chip,
-    `dram_tables` those named. InputError for settings that make no sense.
+    `copies` is a cap: an operator of n vectors gets min(copies, n). "budget": copies that level the busiest operator
+    (see `levelled_rounds`), within `budget_crossbars` crossbars for all stored matrices or within a chip area of
+    `budget_area_m2`; without either, within the crossbars of a chip of fixed size. `tables`: plans for tables, in banks
+    unless they say otherwise; `dram` puts all tables off the chip, `dram_tables` those named. InputError for settings
+    that make no sense.
     """
-    _check_settings(workload, chip, copies, chips, dram_tables)
+    _check_settings(workload, chip, copies, chips)
+    _check_tables(workload, dram_tables, tables)
+    workload = workload.live()
+    off_chip = TablePlan("dram")
     placements: dict[str, Placement] = {}
     compute: Count = 0
-    tables: Count = 0
+    summing: Count = 0
+    in_banks: Count = 0
+    replicas: Count = 0
     for op in workload.ops:
-        placement = _place_one(op, chip.crossbar, copies, dram or op.name in dram_tables)
+        plan = off_chip if dram or op.name in dram_tables else None
+        placement = _place_one(op, chip.crossbar, 1 if isinstance(copies, str) else copies, plan, tables)
         placements[op.name] = placement
-        if placement.unit == "crossbars":
+        if placement.unit in ("bank", "split"):
+            in_banks = in_banks + placement.crossbars
+            replicas = larger(replicas, placement.copies)
+        elif isinstance(op, Gather):
+            summing = summing + placement.crossbars
+        elif placement.unit == "crossbars":
             compute = compute + placement.crossbars
-        elif placement.unit == "bank":
-            tables = tables + placement.crossbars
-    in_tiles, in_banks = (compute + tables, 0) if chip.banks == 0 else (compute, tables)
+    tables_in_tiles = summing + in_banks if chip.banks == 0 else summing
+    in_banks = 0 if chip.banks == 0 else in_banks
+    # Replicas that are read side by side stand in different banks.
+    banks = larger(ceil_div(in_banks, chip.bank.crossbars), replicas) if chip.banks is None else chip.banks * chips
+    over: Count = 0
+    if isinstance(copies, str):
+        uses_dram = any(placement.unit in ("dram", "split") for placement in placements.values())
+        budget = _budget(chip, banks, chips, uses_dram, tables_in_tiles, budget_crossbars, budget_area_m2)
+        over = larger(compute - budget, 0)
+        compute = _level(workload, chip, placements, budget)
+    elif budget_crossbars is not None or budget_area_m2 is not None:
+        raise InputError(f"a budget is given with copies {copies!r}, allowed: only with copies 'budget'")
+    in_tiles = compute + tables_in_tiles
     tiles = ceil_div(in_tiles, chip.tile.crossbars) if chip.tiles is None else chip.tiles * chips
-    banks = ceil_div(in_banks, chip.bank.crossbars) if chip.banks is None else chip.banks * chips
     there = (in_tiles + in_banks) * chip.crossbar.rows * chip.crossbar.columns
-    return Mapping(placements, in_tiles, in_banks, tiles, banks, chips, there)
+    return Mapping(placements, in_tiles, in_banks, tiles, banks, chips, there, over)
 
 
-def _place_one(op: Op, crossbar: Crossbar, copies: Count, in_dram: bool) -> Placement:
+def _place_one(op: Op, crossbar: Crossbar, copies: Count, plan: TablePlan | None,
+               plans: TablePlans | None) -> Placement:
     if isinstance(op, MatVec):
         return place_matvec(op, crossbar, copies)
     if isinstance(op, Gather):
-        return Placement("dram") if in_dram else place_table(op, crossbar)
+        return place_table(op, crossbar, plan_of(op, plans) if plan is None else plan)
     return Placement("vector_unit")
 
 
-def _check_settings(workload: Workload, chip: Chip, copies: Any, chips: Any, dram_tables: Collection[str]) -> None:
-    if isinstance(copies, int) and copies < 1:
-        raise InputError(f"copies is {copies!r}, allowed: a whole number from 1 up")
+def _budget(chip: Chip, banks: Count, chips: int, uses_dram: bool, tables: Count, crossbars: Count | None,
+            area_m2: Number | None) -> Count:
+    """Crossbars for all stored matrices: as given, what an area leaves beside all else, or what is there."""
+    if crossbars is not None and area_m2 is not None:
+        raise InputError("budget_crossbars and budget_area_m2 are both given, allowed: one of them")
+    if crossbars is not None:
+        if np.any(np.less(crossbars, 1)):
+            raise InputError(f"budget_crossbars is {crossbars!r}, allowed: whole numbers from 1 up")
+        return crossbars
+    if area_m2 is None:
+        if chip.tiles is None:
+            raise InputError("copies is 'budget' on a chip sized to its workload, needed: budget_crossbars or "
+                             "budget_area_m2")
+        return larger(chip.tiles * chip.tile.crossbars * chips - tables, 0)  # type: ignore[no-any-return]
+    if not np.all(np.greater(area_m2, 0.0)):
+        raise InputError(f"budget_area_m2 is {area_m2!r}, allowed: above 0")
+    if chip.tiles is not None:
+        raise InputError(f"budget_area_m2 is {area_m2!r}, allowed only on a chip sized to its workload: "
+                         "the area of this one does not depend on copies")
+    fixed = total_footprint(chip.parts(0, banks, chips, dram=uses_dram)).area_m2
+    tile = total_footprint(chip.tile.parts()).area_m2
+    return larger(budget_of_area(area_m2, fixed, tile, chip.tile.crossbars) - tables, 0)  # type: ignore[no-any-return]
+
+
+def _level(workload: Workload, chip: Chip, placements: dict[str, Placement], budget: Count) -> Count:
+    """Give every stored matrix the copies that `budget` allows; the crossbars that they take."""
+    stored = [(op, placements[op.name]) for op in workload.ops if isinstance(op, MatVec)]
+    rounds = levelled_rounds([(op.vectors, one.crossbars) for op, one in stored], budget)
+    total: Count = 0
+    for op, _ in stored:
+        placement = place_matvec(op, chip.crossbar, 1 if op.vectors == 1 else ceil_div(op.vectors, rounds))
+        placements[op.name] = placement
+        total = total + placement.crossbars
+    return total
+
+
+def _check_settings(workload: Workload, chip: Chip, copies: Any, chips: Any) -> None:
+    known = copies == "budget" if isinstance(copies, str) else bool(np.all(np.greater_equal(copies, 1)))
+    if not known:
+        raise InputError(f"copies is {copies!r}, allowed: a whole number from 1 up, or 'budget'")
     if isinstance(chips, bool) or not isinstance(chips, int) or chips < 1:
         raise InputError(f"chips is {chips!r}, allowed: a whole number from 1 up")
     if chips > 1 and chip.links == 0:
         raise InputError(f"chips is {chips}, allowed: 1 (a chip sized to its workload always fits and has no links)")
-    tables = [op.name for op in workload.ops if isinstance(op, Gather)]
-    for name in dram_tables:
-        if name not in tables:
-            raise InputError(f"dram_tables has {name!r}, allowed: {', '.join(tables) or 'nothing (no tables)'}")
+
+
+def _check_tables(workload: Workload, dram_tables: Collection[str], plans: TablePlans | None) -> None:
+    named = {} if plans is None or isinstance(plans, TablePlan) else plans
+    if not dram_tables and not named:
+        return
+    names = [op.name for op in workload.ops if isinstance(op, Gather)]
+    for setting, given in (("dram_tables", dram_tables), ("tables", named)):
+        for name in given:
+            if name not in names:
+                raise InputError(f"{setting} has {name!r}, allowed: {', '.join(names) or 'nothing (no tables)'}")
 
 
 def excess(mapping: Mapping, chip: Chip) -> Count:
     """Crossbars too many for the chips, in tiles or in banks; 0 where the workload fits."""
-    over: Count = 0
+    over: Count = mapping.over_budget
     if chip.tiles is not None:
         over = over + larger(mapping.in_tiles - chip.tiles * chip.tile.crossbars * mapping.chips, 0)
     if chip.banks is not None:
@@ -151,6 +232,8 @@ def require_fit(mapping: Mapping, chip: Chip) -> None:
     """InputError that says by how much the workload is larger than the chips, and what would help."""
     if excess(mapping, chip) == 0:
         return
+    if mapping.over_budget:
+        raise InputError(f"one copy of every matrix is {mapping.over_budget:,} crossbars above the budget")
     for what, used, each, there in (
         ("crossbars", mapping.in_tiles, chip.tile.crossbars, chip.tiles),
         ("bank crossbars", mapping.in_banks, chip.bank.crossbars, chip.banks),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -63,6 +64,18 @@ def larger(a: Any, b: Any) -> Any:
     return max(a, b)
 
 
+def largest(figures: Iterable[Any]) -> Any:
+    """The largest of several figures, design by design; those that vary over the fewest designs are compared first."""
+    several = list(figures)
+    if any(isinstance(figure, np.ndarray) for figure in several):
+        several.sort(key=np.size)
+    most = several[0]
+    for figure in several[1:]:
+        if figure is not most:
+            most = larger(most, figure)
+    return most
+
+
 def smaller(a: Any, b: Any) -> Any:
     """The smaller of two figures, design by design."""
     if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
@@ -75,3 +88,24 @@ def bit_length(count: Count) -> Count:
     if isinstance(count, np.ndarray):
         return np.frexp(count.astype(np.float64))[1].astype(np.int64)
     return int(count).bit_length()
+
+
+def where(condition: Any, a: Any, b: Any) -> Any:
+    """`a` where `condition` holds, else `b`, design by design."""
+    if isinstance(condition, np.ndarray):
+        return np.where(condition, a, b)
+    return a if condition else b
+
+
+def each(function: Callable[..., float], *arguments: Count | Number) -> Number:
+    """`function` of plain numbers, design by design, called once for each combination of arguments that occurs.
+
+    For what NumPy would not give to the same last bit for one design and for many (powers, sums of a series).
+    """
+    if not any(isinstance(value, np.ndarray) for value in arguments):
+        return function(*arguments)
+    arrays = np.broadcast_arrays(*arguments)
+    rows, index = np.unique(np.stack([np.asarray(a, np.float64).ravel() for a in arrays]), axis=1, return_inverse=True)
+    kinds = [int if np.issubdtype(array.dtype, np.integer) else float for array in arrays]
+    values = [function(*(kind(x) for kind, x in zip(kinds, column, strict=True))) for column in rows.T]
+    return np.asarray(values, np.float64)[index.reshape(-1)].reshape(arrays[0].shape)

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Literal
 
 import numpy as np
 
 from pimsim.errors import InputError
-from pimsim.quantity import Count, Number, Table, bit_length, ceil_div, larger, smaller
+from pimsim.quantity import Count, Number, Table, bit_length, ceil_div, each, larger, smaller
 
 Encoding = Literal["offset", "differential"]
 Pairs = Literal["converted", "subtracted", "rows"]
 """Differential pairs: two columns converted one by one, two columns subtracted before one conversion, or two rows
 driven with opposite signs, so that a column's own signal is the difference."""
+
+
+@lru_cache(maxsize=65536)
+def mean_groups(rows: int, at_once: int, driven: float) -> float:
+    """Mean groups of at most `at_once` rows that the driven ones of `rows` make, one where none is driven.
+
+    Each row is driven with probability `driven`; the mean of ceil(n / at_once) is the sum over j of P(n > j·at_once).
+    At least one: a phase is sensed whatever its inputs are.
+    """
+    from scipy.special import bdtrc  # takes long to import, and most chips skip nothing
+
+    return 1.0 + math.fsum(float(bdtrc(start, rows, driven)) for start in range(at_once, rows, at_once))
 
 
 def lossless_adc_bits(active_rows: Count, cell_bits: Count, dac_bits: Count, *, flip: bool = True,
@@ -67,7 +80,8 @@ class Readout:
     conversion each, or in analog: a digit is integrated over as many steps as it weighs, and one conversion ends a
     phase. More than `phase_bits` digits are then cut into two phases, the second of which converts only the bits that
     the first left open (None: one phase always). `inputs`: binary digits, or ternary pulses that carry the sign.
-    `pipelined`: the array reads on while the ADCs convert what the sample-and-holds keep.
+    `pipelined`: the array reads on while the ADCs convert what the sample-and-holds keep. `zero_skipping`: rows whose
+    input digit is zero are left out, so that the others need fewer groups of active rows.
     """
 
     cell_bits: Count
@@ -83,6 +97,7 @@ class Readout:
     inputs: Literal["binary", "ternary"] = "binary"
     phase_bits: int | None = 3
     pipelined: bool = True
+    zero_skipping: bool = False
 
     @cached_property
     def polarities(self) -> int:
@@ -144,10 +159,11 @@ class Readout:
         """Rows driven in one read of a crossbar that has `rows`."""
         return rows if self.active_rows is None else smaller(self.active_rows, rows)
 
-    def reads(self, inputs: int, rows: Count) -> tuple[Count, Count]:
+    def reads(self, inputs: int, rows: Count, input_density: float = 1.0) -> tuple[Number, Number]:
         """Reads per phase of a matrix with `inputs` inputs on crossbars of `rows`: (of all row blocks, of the fullest).
 
-        Row blocks are read side by side; the active-row groups inside a block one after the other.
+        Row blocks are read side by side; the active-row groups inside a block one after the other. With zero skipping
+        the mean over inputs whose digits are zero independently of each other (assumption), never below one read.
         """
         held = rows // self.rows_per_input
         blocks = ceil_div(inputs, held)
@@ -155,6 +171,11 @@ class Readout:
             return blocks, 1
         at_once = larger(self.rows_at_once(rows) // self.rows_per_input, 1)
         last = inputs - (blocks - 1) * held
+        if self.zero_skipping:
+            driven = self.driven_share(input_density)
+            full = each(mean_groups, held, at_once, driven)
+            return (blocks - 1) * full + each(mean_groups, last, at_once, driven), each(
+                mean_groups, smaller(inputs, held), at_once, driven)
         total = (blocks - 1) * ceil_div(held, at_once) + ceil_div(last, at_once)
         return total, ceil_div(smaller(inputs, held), at_once)
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields, replace
+from functools import cached_property
 from typing import Any, ClassVar, TypeAlias
 
 from pimsim.errors import InputError
@@ -103,6 +105,11 @@ class Gather:
     """`bags` sums of rows from a table `[rows, length]` of `element_bits`-bit numbers.
 
     `lookups` is the mean number of rows per bag (a multi-hot field's mean length), so it need not be whole.
+
+    How its rows are used, if known, in one of three forms: `zipf`, the exponent s of accesses in proportion to
+    rank^-s; `access`, steps (rows, accesses) from the hottest rows down, each the number of rows and the accesses that
+    they get together; `trace`, bags of row ids as a log has them. `updates_per_day`: how often a day every row is
+    written anew.
     """
 
     name: str
@@ -112,6 +119,10 @@ class Gather:
     lookups: float = 1.0
     element_bits: int = 8
     after: tuple[str, ...] = ()
+    zipf: float | None = None
+    access: tuple[tuple[int, float], ...] = ()
+    trace: tuple[tuple[int, ...], ...] = ()
+    updates_per_day: float = 0.0
     op: ClassVar[str] = "gather"
 
     def __post_init__(self) -> None:
@@ -120,6 +131,40 @@ class Gather:
         if not 0.0 < self.lookups < math.inf:
             raise InputError(f"{self.name}: field 'lookups' is {self.lookups!r}, allowed: a number above 0")
         _check_bits(self.name, element_bits=self.element_bits)
+        if not 0.0 <= self.updates_per_day < math.inf:
+            raise InputError(f"{self.name}: field 'updates_per_day' is {self.updates_per_day!r}, allowed: 0 or more")
+        self._check_use()
+
+    @cached_property
+    def steps(self) -> tuple[tuple[int, float], ...]:
+        """`access`, or the same from `trace`: a step for each number of times that some rows occur in it."""
+        if self.access or not self.trace:
+            return self.access
+        times = Counter(Counter(row for bag in self.trace for row in bag).values())
+        return tuple((times[count], float(count * times[count])) for count in sorted(times, reverse=True))
+
+    def _check_use(self) -> None:
+        """Refuse two descriptions of the accesses, and one that the table cannot have."""
+        given = [name for name in ("zipf", "access", "trace") if getattr(self, name) not in (None, ())]
+        if len(given) > 1:
+            raise InputError(f"{self.name}: fields {' and '.join(map(repr, given))} are given, allowed: one of them")
+        if self.zipf is not None and not 0.0 <= self.zipf <= 8.0:
+            raise InputError(f"{self.name}: field 'zipf' is {self.zipf!r}, allowed: 0 to 8")
+        before, total = math.inf, 0
+        for rows, accesses in self.access:
+            total += rows
+            if rows < 1 or total > self.rows or not 0.0 <= accesses / rows <= before:
+                raise InputError(f"{self.name}: field 'access' has ({rows!r}, {accesses!r}), allowed: rows and "
+                                 f"accesses, from the hottest rows down, at most {self.rows} rows together")
+            before = accesses / rows
+        if self.access and not any(accesses for _, accesses in self.access):
+            raise InputError(f"{self.name}: field 'access' has no access at all, allowed: at least one")
+        for bag in self.trace:
+            for row in bag:
+                if isinstance(row, bool) or not isinstance(row, int) or not 0 <= row < self.rows:
+                    raise InputError(f"{self.name}: field 'trace' has row {row!r}, allowed: 0 to {self.rows - 1}")
+        if self.trace and not any(self.trace):
+            raise InputError(f"{self.name}: field 'trace' has empty bags only, allowed: at least one row")
 
     @property
     def macs(self) -> int:
@@ -155,18 +200,23 @@ Op: TypeAlias = MatVec | MatMul | Gather | Elementwise
 OPS: dict[str, type[Op]] = {cls.op: cls for cls in (MatVec, MatMul, Gather, Elementwise)}
 _PYTHON_TYPES: dict[str, tuple[type, str]] = {
     "str": (str, "a string"), "int": (int, "a whole number"), "bool": (bool, "true or false"),
-    "float": (float, "a number")}
+    "float": (float, "a number"), "float | None": (float, "a number")}
+_LATER = {"zipf": None, "access": (), "trace": (), "updates_per_day": 0.0}  # written only where they say something
 
 
 @dataclass(frozen=True)
 class Workload:
-    """The operators of ONE inference, in execution order; `after` of an op names earlier ops only."""
+    """The operators of ONE inference, in execution order; `after` of an op names earlier ops only.
+
+    `outputs`: the ops whose results are wanted; empty: of every op. What no output needs is never charged.
+    """
 
     name: str
     ops: tuple[Op, ...]
+    outputs: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse names that occur twice and an `after` that is not an earlier op."""
+        """Refuse names that occur twice, an `after` that is not an earlier op and an output that is none."""
         seen: set[str] = set()
         for op in self.ops:
             if op.name in seen:
@@ -176,16 +226,31 @@ class Workload:
                     raise InputError(f"workload {self.name}, op {op.name}: field 'after' has {needed!r}, "
                                      "allowed: names of earlier ops")
             seen.add(op.name)
+        for wanted in self.outputs:
+            if wanted not in seen:
+                raise InputError(f"workload {self.name}: field 'outputs' has {wanted!r}, allowed: names of its ops")
 
     @property
     def macs(self) -> int:
         """Multiply-accumulates per inference."""
         return sum(op.macs for op in self.ops)
 
+    def live(self) -> Workload:
+        """The workload without the ops whose results no output needs; itself where all are needed."""
+        if not self.outputs:
+            return self
+        needed = set(self.outputs)
+        for op in reversed(self.ops):
+            if op.name in needed:
+                needed.update(op.after)
+        return self if len(needed) == len(self.ops) else replace(
+            self, ops=tuple(op for op in self.ops if op.name in needed))
+
     def to_json(self) -> dict[str, Any]:
         """The plain form that `from_json` reads; it carries its format and version."""
-        ops = [{"op": op.op, **asdict(op), "after": list(op.after)} for op in self.ops]
-        return {"format": "pimsim.workload", "version": 1, "name": self.name, "ops": ops}
+        ops = [_op_to_json(op) for op in self.ops]
+        data = {"format": "pimsim.workload", "version": 1, "name": self.name, "ops": ops}
+        return {**data, "outputs": list(self.outputs)} if self.outputs else data
 
     @classmethod
     def from_json(cls, data: Any, where: str = "workload") -> Workload:
@@ -199,13 +264,13 @@ class Workload:
         for key, wanted in expected.items():
             if data.get(key) != wanted:
                 raise InputError(f"{where}: field '{key}' is {data.get(key)!r}, expected {wanted!r}")
-        _refuse_keys(data, {"format", "version", "name", "ops"}, {"name", "ops"}, where)
+        _refuse_keys(data, {"format", "version", "name", "ops", "outputs"}, {"name", "ops"}, where)
         if not isinstance(data["name"], str):
             raise InputError(f"{where}: field 'name' is {data['name']!r}, allowed: a string")
         if not isinstance(data["ops"], list):
             raise InputError(f"{where}: field 'ops' is a {type(data['ops']).__name__}, allowed: a list of ops")
         ops = tuple(_op_from_json(item, f"{where}, op {index}") for index, item in enumerate(data["ops"]))
-        return cls(data["name"], ops)
+        return cls(data["name"], ops, _names(data.get("outputs", []), "outputs", where))
 
 
 def _refuse_keys(data: Mapping[str, Any], known: set[str], needed: set[str], where: str) -> None:
@@ -215,6 +280,36 @@ def _refuse_keys(data: Mapping[str, Any], known: set[str], needed: set[str], whe
     for key in sorted(needed):
         if key not in data:
             raise InputError(f"{where}: field '{key}' is missing")
+
+
+def _op_to_json(op: Op) -> dict[str, Any]:
+    """The plain form of one op."""
+    plain = {"op": op.op, **asdict(op), "after": list(op.after)}
+    for name, default in _LATER.items():
+        if plain.get(name, default) == default:
+            plain.pop(name, None)
+        elif isinstance(default, tuple):
+            plain[name] = [list(item) for item in plain[name]]
+    return plain
+
+
+def _names(value: Any, field: str, where: str) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise InputError(f"{where}: field '{field}' is {value!r}, allowed: a list of op names")
+    return tuple(value)
+
+
+def _lists(value: Any, field: str, where: str) -> tuple[tuple[Any, ...], ...]:
+    """A list of lists of numbers: the steps of `access`, the bags of `trace`."""
+    steps = field == "access"
+    allowed = "a list of [rows, accesses]" if steps else "a list of lists of row numbers"
+    if not isinstance(value, list):
+        raise InputError(f"{where}: field '{field}' is {value!r}, allowed: {allowed}")
+    for item in value:
+        plain = isinstance(item, list) and all(type(x) is int or (type(x) is float and steps) for x in item)
+        if not plain or (steps and (len(item) != 2 or type(item[0]) is not int)):
+            raise InputError(f"{where}: field '{field}' has {item!r}, allowed: {allowed}")
+    return tuple((item[0], float(item[1])) if steps else tuple(item) for item in value)
 
 
 def _op_from_json(data: Any, where: str) -> Op:
@@ -229,10 +324,8 @@ def _op_from_json(data: Any, where: str) -> Op:
     for name, value in data.items():
         if name == "op":
             continue
-        if name == "after":
-            if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-                raise InputError(f"{where}: field 'after' is {value!r}, allowed: a list of op names")
-            values[name] = tuple(value)
+        if name in ("after", "access", "trace"):
+            values[name] = _names(value, name, where) if name == "after" else _lists(value, name, where)
             continue
         python, allowed = _PYTHON_TYPES[str(known[name].type)]
         number = python is float and isinstance(value, int) and not isinstance(value, bool)

@@ -7,7 +7,16 @@ from pathlib import Path
 import pytest
 
 from pimsim import Chip, InputError, presets
-from pimsim.chip_file import chip_from_toml, chip_named, chip_to_toml, space_from_toml, write_chip
+from pimsim.chip_file import (
+    chip_from_toml,
+    chip_named,
+    chip_to_toml,
+    copies_named,
+    placing_named,
+    space_from_toml,
+    write_chip,
+)
+from pimsim.tables import TablePlan
 
 ISAAC = presets.isaac()
 
@@ -59,7 +68,7 @@ def test_bad_chip_files_are_refused(text: str, message: str, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(("setting", "message"), [
-    ("crossbar.row=3", "--set crossbar.row=3: allowed: key=value with a key of tiles, mapping.copies, crossbar.rows"),
+    ("crossbar.row=3", "--set crossbar.row=3: allowed: key=value with a key of tiles, mapping.copies, mapping.budget"),
     ("crossbar.rows", "--set crossbar.rows: allowed: key=value"),
     ("crossbar.rows=0", "chip isaac: key 'crossbar.rows' is 0"),
     ("crossbar.rows=many", "chip isaac: key 'crossbar.rows' is 'many'"),
@@ -142,3 +151,19 @@ def test_the_examples_of_the_documentation_are_read(tmp_path: Path) -> None:
                 read(path)
                 found += 1
     assert found >= 3
+
+
+def test_a_file_says_how_to_place(tmp_path: Path) -> None:
+    path = tmp_path / "chip.toml"
+    path.write_text('preset = "isaac"\ntiles = "sized"\n[mapping]\ncopies = "budget"\nbudget_crossbars = 40\n'
+                    '[tables]\ntier = "split"\nhot_share = 0.25\nreplicas = 2\n')
+    assert placing_named(str(path)) == {"copies": "budget", "budget_crossbars": 40,
+                                        "tables": TablePlan("split", 0.25, 2)}
+    assert placing_named("isaac", ["tables.tier=in_crossbar", "tables.layout=grouped"]) == {
+        "copies": 1, "budget_crossbars": None, "tables": TablePlan("in_crossbar", layout="grouped")}
+    with pytest.raises(InputError, match="allowed here: a whole number"):
+        copies_named(str(path))
+    with pytest.raises(InputError, match=r"isaac: tables\.layout is 'grouped', allowed with tier 'bank'"):
+        placing_named("isaac", ["tables.layout=grouped"])
+    with pytest.raises(InputError, match=r"key 'tables\.hot_share' is 2"):
+        placing_named("isaac", ["tables.hot_share=2.0"])

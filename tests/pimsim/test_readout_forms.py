@@ -157,7 +157,7 @@ def test_every_preset_keeps_the_books(name: str) -> None:
 
 
 @pytest.mark.parametrize(("options", "message"), [
-    ({"encoding": "offset"}, "chip.encoding is 'offset', allowed on neurram: only 'differential'"),
+    ({"encoding": "offset"}, "chip.encoding is 'offset', allowed with pairs 'rows': only 'differential'"),
     ({"dac_bits": 2}, "chip.dac_bits is 2, allowed on neurram: only 1"),
     ({"adc_bits": None}, "chip.adc_bits is None (lossless), allowed on neurram: only a number of bits"),
     ({"adc_model": "survey"}, "chip.adc_model is 'survey', allowed on neurram: neurram"),

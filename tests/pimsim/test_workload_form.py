@@ -44,7 +44,7 @@ def _changed(index: int, **changes: Any) -> dict[str, Any]:
     ([], "f.json: is a list, expected an object"),
     ({"format": "other"}, "f.json: field 'format' is 'other', expected 'pimsim.workload'"),
     ({**WORKLOAD.to_json(), "version": 2}, "field 'version' is 2, expected 1"),
-    ({**WORKLOAD.to_json(), "extra": 1}, "unknown field 'extra', allowed: format, name, ops, version"),
+    ({**WORKLOAD.to_json(), "extra": 1}, "unknown field 'extra', allowed: format, name, ops, outputs, version"),
     ({**WORKLOAD.to_json(), "ops": {}}, "field 'ops' is a dict, allowed: a list of ops"),
     (_changed(1, rows=3), "f.json, op 1: unknown field 'rows', allowed: after, input_bits"),
     (_changed(1, op="conv"), "op 1: field 'op' is 'conv', allowed: matvec, matmul, gather, elementwise"),

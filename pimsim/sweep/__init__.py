@@ -17,23 +17,24 @@ from pimsim.errors import InputError
 from pimsim.evaluate import account
 from pimsim.files import atomic_path
 from pimsim.mapping import excess, place
+from pimsim.sweep.grid import Columns, blocks, evaluate_block
 from pimsim.workload import Workload
 
-AXES = (*RANGES, "copies")
+AXES = (*RANGES, "copies", "budget_area_m2")
 RESULTS = ("energy_j", "dynamic_j", "static_j", "latency_s", "interval_s", "area_m2", "utilization")
 COUNTS = ("crossbars", "tiles", "banks")
-Columns = dict[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
 class Space:
-    """A product of options around `chip`: for each axis (an option of whole numbers, or copies) its values.
+    """A product of options around `chip`: for each axis (an option of whole numbers, copies, or the area that
+    copies may fill) its values.
 
-    None as a value of adc_bits means lossless.
+    None as a value of adc_bits means lossless. The last axis runs fastest.
     """
 
     chip: Chip
-    axes: dict[str, tuple[int | None, ...]]
+    axes: dict[str, tuple[Any, ...]]
 
     def __post_init__(self) -> None:
         """Refuse axes that do not exist or have no values."""
@@ -47,26 +48,16 @@ class Space:
         """Designs in the space, those that turn out impossible included."""
         return math.prod(len(values) for values in self.axes.values())
 
-    def designs(self, start: int, stop: int) -> Columns:
-        """The options of designs `start` to `stop`; the last axis runs fastest. Lossless ADC bits read 0."""
-        if not self.axes:
-            return {}
-        indices = np.unravel_index(np.arange(start, stop), [len(values) for values in self.axes.values()])
-        return {
-            name: np.array([0 if value is None else value for value in values], dtype=np.int64)[index]
-            for (name, values), index in zip(self.axes.items(), indices, strict=True)}
-
 
 def sweep(workload: Workload, space: Space, *, chips: int = 1, dram: bool = False, gating: Gating = "idle_gated",
-          chunk: int = 16384) -> Iterator[Columns]:
-    """Evaluate the space chunk by chunk: one array per axis, per figure of `RESULTS` and per count of `COUNTS`.
+          chunk: int = 65536, figures: tuple[str, ...] = (*RESULTS, *COUNTS)) -> Iterator[Columns]:
+    """Evaluate the space block by block, at most `chunk` designs each: one array per axis and per figure.
 
     Designs that cannot be built (more columns per ADC than columns, more active rows than rows) or that the workload
     does not fit are left out.
     """
-    for start in range(0, len(space), chunk):
-        yield evaluate_designs(workload, space.chip, space.designs(start, min(start + chunk, len(space))),
-                               chips=chips, dram=dram, gating=gating)
+    for axes in blocks(space.axes, chunk):
+        yield evaluate_block(workload, space.chip, axes, figures, chips=chips, dram=dram, gating=gating)
 
 
 def evaluate_designs(workload: Workload, chip: Chip, designs: Columns, *, chips: int = 1, dram: bool = False,
@@ -119,7 +110,7 @@ def _built(chip: Chip, designs: Columns) -> Chip:
 
 
 def sweep_to_parquet(workload: Workload, space: Space, out: Path, *, progress: Callable[[int], None] | None = None,
-                     chunk: int = 16384, **settings: Any) -> int:
+                     chunk: int = 65536, **settings: Any) -> int:
     """Stream a sweep into a Parquet file, whole or not at all; returns the number of designs written.
 
     `settings` are those of `sweep`; `progress` is called with the designs done since the last call.
@@ -128,20 +119,21 @@ def sweep_to_parquet(workload: Workload, space: Space, out: Path, *, progress: C
     from polars.io.plugins import register_io_source
 
     names = (*space.axes, *RESULTS, *COUNTS)
-    schema = polars.Schema({name: polars.Float64() if name in RESULTS else polars.Int64() for name in names})
-    written, done = 0, 0
+    real = (*RESULTS, "budget_area_m2")
+    schema = polars.Schema({name: polars.Float64() if name in real else polars.Int64() for name in names})
+    written = 0
     failure: InputError | None = None
 
     def frames(columns: list[str] | None, predicate: Any, rows: int | None,
                batch: int | None) -> Iterator[polars.DataFrame]:
-        nonlocal written, done, failure
+        nonlocal written, failure
         try:
-            for part in sweep(workload, space, chunk=chunk, **settings):
+            for axes in blocks(space.axes, chunk):
+                part = evaluate_block(workload, space.chip, axes, (*RESULTS, *COUNTS), **settings)
                 frame = polars.DataFrame(part, schema=schema)
                 written += frame.height
                 if progress is not None:
-                    progress(min(chunk, len(space) - done))
-                done += chunk
+                    progress(math.prod(map(len, axes.values())))
                 yield frame if columns is None else frame.select(columns)
         except InputError as error:  # polars would wrap it in an error of its own
             failure = error
