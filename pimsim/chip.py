@@ -170,8 +170,9 @@ class Chip:
         that are subtracted before the conversion, or rows that are skipped.
         """
         xb, readout = self.crossbar, self.crossbar.readout
-        unlike = [name for name, value in (("sensing", "current"), ("accumulation", "digital"), ("inputs", "binary"),
-                                           ("pairs", "converted"), ("zero_skipping", False)) if getattr(readout, name) != value]
+        simulated = {"sensing": "current", "accumulation": "digital", "inputs": "binary", "pairs": "converted",
+                     "zero_skipping": False}
+        unlike = [name for name, value in simulated.items() if getattr(readout, name) != value]
         if unlike:
             raise InputError(f"chip {self.preset}: readout.{unlike[0]} is {getattr(readout, unlike[0])!r}, which the "
                              "functional crossbar does not simulate")
