@@ -13,7 +13,17 @@ from pimsim.copies import budget_of_area, levelled_rounds
 from pimsim.cost import total_footprint
 from pimsim.errors import InputError
 from pimsim.quantity import Count, Number, ceil_div, larger, smaller
-from pimsim.tables import IN_BANK, OFF_CHIP, TablePlan, TablePlans, TableUse, plan_of, summing_blocks, table_blocks, use_of
+from pimsim.tables import (
+    IN_BANK,
+    OFF_CHIP,
+    TablePlan,
+    TablePlans,
+    TableUse,
+    plan_of,
+    summing_blocks,
+    table_blocks,
+    use_of,
+)
 from pimsim.tile import Crossbar
 from pimsim.workload import Gather, MatVec, Op, Workload
 
