@@ -131,10 +131,10 @@ def puma_adc() -> Adc:
     )
 
 
-def survey_adc() -> Adc:
-    """The regression's ADC at ISAAC's node and rate."""
+def survey_adc(node_m: float = 32 * NANO) -> Adc:
+    """The regression's ADC at ISAAC's rate, and at its node unless another is given."""
     share = Quantity(0.2, "1", "hwcomponents-adc: 20 % of the energy booked as leakage")
-    return Adc.survey(32 * NANO, Quantity(1.28 * GIGA, "Hz", _ISAAC), share)
+    return Adc.survey(node_m, Quantity(1.28 * GIGA, "Hz", _ISAAC), share)
 
 
 ADC_MODELS: dict[AdcModel, Callable[[], Adc]] = {

@@ -7,12 +7,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from pimsim.adc import ADC_MODELS, MOST_ADC_BITS
+from pimsim.adc import ADC_MODELS, MOST_ADC_BITS, survey_adc
 from pimsim.cost import Footprint, Parts, added_parts
 from pimsim.digital import Dram, Link, VectorUnit
 from pimsim.errors import InputError
-from pimsim.quantity import Count, Number
+from pimsim.quantity import NANO, Count, Number
 from pimsim.readout import Readout
+from pimsim.scaling import with_areas_scaled
 from pimsim.technology import Technology
 from pimsim.tile import Bank, Crossbar, Tile
 
@@ -96,6 +97,30 @@ class Chip:
             raise InputError(f"chip.tiles is {tiles!r}, allowed: 1 to 1000000, or sized to the workload")
         return replace(self, tiles=tiles)
 
+    def at_node(self, node_nm: int, *, only_areas: bool = False) -> Chip:
+        """The same design at another node: its areas by Stillmaker & Baas's table (Integration 2017).
+
+        Only areas can be scaled: the published coefficients for energy and delay are not at hand. So `only_areas` has
+        to be asked for, energies, times and leakage stay those of the present node, and the technology says so. Analog
+        parts, links and cells shrink as digital parts do (assumption). A survey ADC is the exception: the node is a
+        variable of its regression, which gives energy and area. InputError for a node that the table does not have.
+        """
+        here = self.technology
+        if node_nm == here.node_nm:
+            return self
+        factor = here.area_scale(replace(here, node_m=node_nm * NANO))
+        if not only_areas:
+            raise InputError(f"at_node is {node_nm}, allowed: {here.node_nm}, or another node with only_areas=True "
+                             "(scaling of energy and delay is not available)")
+        scaled = with_areas_scaled(self, factor, f"scaled from {here.node_nm} nm by {factor:.4g}, Stillmaker & Baas")
+        source = (f"areas scaled from {here.node_nm} to {node_nm} nm (Stillmaker & Baas); energies, times and leakage "
+                  f"as at {here.node_nm} nm ({here.source})")
+        technology = Technology(node_nm * NANO, here.vdd_v, source)
+        if self.crossbar.adc.model == "survey":
+            xb = replace(scaled.crossbar, adc=survey_adc(node_nm * NANO))
+            scaled = replace(scaled, tile=replace(scaled.tile, ima=replace(scaled.tile.ima, crossbar=xb)))
+        return replace(scaled, technology=technology)
+
     def with_options(self, **options: Any) -> Chip:
         """The chip with some options set; component counts, areas and times that depend on them follow.
 
@@ -141,12 +166,13 @@ class Chip:
     def arithmetic_options(self) -> dict[str, Any]:
         """What `pimsim.crossbar.Arithmetic` needs to compute as this chip does; `rows` are those of one read.
 
-        InputError for a readout that it does not simulate: voltage sensing, analog accumulation, ternary pulses, or
-        pairs that are subtracted before the conversion.
+        InputError for a readout that it does not simulate: voltage sensing, analog accumulation, ternary pulses, pairs
+        that are subtracted before the conversion, or rows that are skipped.
         """
         xb, readout = self.crossbar, self.crossbar.readout
-        unlike = [name for name, value in (("sensing", "current"), ("accumulation", "digital"), ("inputs", "binary"),
-                                           ("pairs", "converted")) if getattr(readout, name) != value]
+        simulated = {"sensing": "current", "accumulation": "digital", "inputs": "binary", "pairs": "converted",
+                     "zero_skipping": False}
+        unlike = [name for name, value in simulated.items() if getattr(readout, name) != value]
         if unlike:
             raise InputError(f"chip {self.preset}: readout.{unlike[0]} is {getattr(readout, unlike[0])!r}, which the "
                              "functional crossbar does not simulate")

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from pimsim.chip_file import chip_named, placing_named, space_from_toml
-from pimsim.cost import GATINGS, Gating
+from pimsim.cost import EXECUTIONS, GATINGS, Execution, Gating
 from pimsim.errors import InputError
 from pimsim.evaluate import evaluate
 from pimsim.files import read_workload
@@ -54,6 +54,8 @@ def evaluate_command(
     dram_table: Annotated[list[str] | None, typer.Option(help="Keep this table in DRAM; may be repeated.")] = None,
     gating: _GatingOption = "idle_gated",
     arrival_rate: Annotated[float | None, typer.Option(help="Inferences asked for per second.")] = None,
+    execution: Annotated[str, typer.Option(help=f"{' or '.join(EXECUTIONS)}.")] = "pipelined",
+    updates_per_day: Annotated[float, typer.Option(help="How often a day the model is written anew.")] = 0.0,
     as_json: _Json = False,
 ) -> None:
     """Energy, latency and area of one inference of WORKLOAD on a chip, by operator and by component."""
@@ -63,7 +65,8 @@ def evaluate_command(
         placing |= {"copies": copies, "budget_crossbars": None}
     report = evaluate(
         read_workload(workload), hardware, chips=chips, dram=dram, dram_tables=dram_table or (), **placing,
-        gating=_gating(gating), arrival_rate_hz=arrival_rate,
+        gating=_gating(gating), arrival_rate_hz=arrival_rate, execution=_execution(execution),
+        updates_per_day=updates_per_day,
     )
     if as_json:
         sys.stdout.write(json.dumps(report.to_json(), indent=1, allow_nan=False) + "\n")
@@ -132,6 +135,13 @@ def _gating(name: str) -> Gating:
         if name == gating:
             return gating
     raise InputError(f"--gating {name}: allowed: {', '.join(GATINGS)}")
+
+
+def _execution(name: str) -> Execution:
+    for execution in EXECUTIONS:
+        if name == execution:
+            return execution
+    raise InputError(f"--execution {name}: allowed: {', '.join(EXECUTIONS)}")
 
 
 def main() -> None:

@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING, Any, Literal
 from pimsim.quantity import Count, Number, larger, largest
 
 if TYPE_CHECKING:
+    from pimsim.life import Life
     from pimsim.mapping import Mapping as ChipMapping
     from pimsim.mapping import Placement
 
 Gating = Literal["idle_gated", "always_on"]
 """When a chip leaks: only while it works on an inference, or all the time between two arrivals."""
 GATINGS: tuple[Gating, ...] = ("idle_gated", "always_on")
+Execution = Literal["pipelined", "sequential"]
+"""Whether the next inference starts as soon as the busiest resource is free, or when the one before is done."""
+EXECUTIONS: tuple[Execution, ...] = ("pipelined", "sequential")
 
 
 @dataclass(frozen=True)
@@ -127,8 +131,10 @@ class Report:
     """One workload on one chip, per inference.
 
     `total` holds dynamic + static energy, the latency of one inference and the use of every resource; `interval_s` is
-    the time between inferences in steady state. Dynamic energy is the sum of `by_op` and of `by_component`; static
-    energy is leakage times `on_s`, the time that the chip is on per inference under `gating` and `arrival_rate_hz`.
+    the time between inferences in steady state under `execution`: the latency, or that of the busiest resource. Figures
+    are those of a chip at `node_nm`. `life`: wear by updates; its energy is in no other figure. Dynamic energy is the
+    sum of `by_op` and of `by_component`; static energy is leakage times `on_s`, the time that the chip is on per
+    inference under `gating` and `arrival_rate_hz`.
     """
 
     workload: str
@@ -145,6 +151,9 @@ class Report:
     arrival_rate_hz: float | None
     on_s: Number
     programming: Programming
+    execution: Execution
+    node_nm: int
+    life: Life
 
     @property
     def energy_j(self) -> Number:
@@ -155,6 +164,11 @@ class Report:
     def latency_s(self) -> Number:
         """Time of one inference from input to output."""
         return self.total.latency_s
+
+    @property
+    def throughput_hz(self) -> Number:
+        """Inferences per second in steady state; ZeroDivisionError where there is nothing to do."""
+        return 1.0 / self.interval_s
 
     @property
     def area_m2(self) -> Number:
@@ -171,8 +185,10 @@ class Report:
         placements = self.mapping.placements
         return {
             "format": "pimsim.report", "version": 1, "workload": self.workload, "chip": self.chip,
+            "node_nm": self.node_nm, "execution": self.execution,
             "energy_j": float(self.energy_j), "dynamic_j": float(self.dynamic_j), "static_j": float(self.static_j),
             "latency_s": float(self.latency_s), "interval_s": float(self.interval_s),
+            "throughput_hz": float(self.throughput_hz) if self.interval_s else None,
             "area_m2": float(self.area_m2), "leakage_w": float(self.footprint.leakage_w),
             "peak_w": float(self.footprint.peak_w), "gating": self.gating, "arrival_rate_hz": self.arrival_rate_hz,
             "on_s": float(self.on_s), "chips": self.mapping.chips, "tiles": int(self.mapping.tiles),
@@ -181,6 +197,7 @@ class Report:
             "programming": {"cells": int(self.programming.cells), "energy_j": float(self.programming.energy_j),
                             "time_s": float(self.programming.time_s),
                             "endurance_writes": self.programming.endurance_writes},
+            "life": self.life.to_json(),
             "by_component": {
                 name: {"dynamic_j": float(part.dynamic_j), "static_j": float(part.static_j),
                        "area_m2": float(part.footprint.area_m2), "leakage_w": float(part.footprint.leakage_w)}

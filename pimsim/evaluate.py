@@ -12,9 +12,11 @@ import numpy as np
 from pimsim.charge import charge
 from pimsim.chip import Chip
 from pimsim.cost import (
+    EXECUTIONS,
     GATINGS,
     ComponentCost,
     Cost,
+    Execution,
     Footprint,
     Gating,
     OpCost,
@@ -24,6 +26,7 @@ from pimsim.cost import (
 )
 from pimsim.errors import InputError
 from pimsim.interconnect import arrivals
+from pimsim.life import life
 from pimsim.mapping import Mapping, place, require_fit
 from pimsim.quantity import Count, Number, larger, largest, smaller
 from pimsim.tables import TablePlans
@@ -43,25 +46,31 @@ def evaluate(
     budget_area_m2: Number | None = None,
     gating: Gating = "idle_gated",
     arrival_rate_hz: float | None = None,
+    execution: Execution = "pipelined",
+    updates_per_day: float = 0.0,
 ) -> Report:
     """Cost of one inference of `workload` on `chips` of `chip`.
 
     `copies`: most copies of weights that an inference uses several times, or "budget" for as many as level the work
     within `budget_crossbars` or `budget_area_m2`. `dram`, `dram_tables`: all, or the named, embedding tables off the
     chip; `tables`: a plan for them (see `pimsim.tables`). `arrival_rate_hz`: inferences asked for per second; None: for
-    "idle_gated" one after the other, for "always_on" as fast as the pipeline takes them. InputError if the workload
-    does not fit (it says by how much) or a setting makes no sense.
+    "idle_gated" one after the other, for "always_on" as fast as the chip takes them. `execution`: "pipelined", the next
+    inference starts when the busiest resource is free, or "sequential", when the one before is done.
+    `updates_per_day`: how often a day the model is written anew. InputError if the workload does not fit (it says by
+    how much) or a setting makes no sense.
     """
     mapping = place(workload, chip, copies=copies, chips=chips, dram=dram, dram_tables=dram_tables, tables=tables,
                     budget_crossbars=budget_crossbars, budget_area_m2=budget_area_m2)
     require_fit(mapping, chip)
-    return account(workload, chip, mapping, gating=gating, arrival_rate_hz=arrival_rate_hz)
+    return account(workload, chip, mapping, gating=gating, arrival_rate_hz=arrival_rate_hz, execution=execution,
+                   updates_per_day=updates_per_day)
 
 
 def account(workload: Workload, chip: Chip, mapping: Mapping, *, gating: Gating = "idle_gated",
-            arrival_rate_hz: float | None = None) -> Report:
+            arrival_rate_hz: float | None = None, execution: Execution = "pipelined",
+            updates_per_day: float = 0.0) -> Report:
     """Cost of a placed workload; scalars for one chip, arrays where the chip's options are arrays."""
-    totals = add_up(workload, chip, mapping, gating=gating, arrival_rate_hz=arrival_rate_hz)
+    totals = add_up(workload, chip, mapping, gating=gating, arrival_rate_hz=arrival_rate_hz, execution=execution)
     return Report(
         workload=workload.name,
         chip=chip.preset,
@@ -77,6 +86,10 @@ def account(workload: Workload, chip: Chip, mapping: Mapping, *, gating: Gating 
         arrival_rate_hz=arrival_rate_hz,
         on_s=totals.on_s,
         programming=_programming(chip, mapping),
+        execution=execution,
+        node_nm=chip.technology.node_nm,
+        life=life(workload, mapping, chip.crossbar.cell, updates_per_day,
+                  totals.interval_s if arrival_rate_hz is None else 1.0 / arrival_rate_hz),
     )
 
 
@@ -102,7 +115,7 @@ class Totals:
 
 
 def add_up(workload: Workload, chip: Chip, mapping: Mapping, *, gating: Gating = "idle_gated",
-           arrival_rate_hz: float | None = None) -> Totals:
+           arrival_rate_hz: float | None = None, execution: Execution = "pipelined") -> Totals:
     """The totals of a placed workload; arrays where the chip's options are arrays that broadcast."""
     workload = workload.live()
     parts = chip.parts(mapping.tiles, mapping.banks, mapping.chips, dram=mapping.uses_dram)
@@ -110,8 +123,10 @@ def add_up(workload: Workload, chip: Chip, mapping: Mapping, *, gating: Gating =
     network = arrivals(workload, mapping, chip, footprint.area_m2 - parts["link"].area_m2)
     by_op = {op.name: charge(op, mapping, chip, network.get(op.name)) for op in workload.ops}
     dynamic = _dynamic(by_op)
-    interval = dynamic.interval_s
-    latency = larger(_longest_path(workload, by_op), interval)
+    latency = larger(_longest_path(workload, by_op), dynamic.interval_s)
+    if execution not in EXECUTIONS:
+        raise InputError(f"execution is {execution!r}, allowed: {', '.join(EXECUTIONS)}")
+    interval = latency if execution == "sequential" else dynamic.interval_s
     on = _time_on(latency, interval, gating, arrival_rate_hz)
     static = footprint.leakage_w * on
     return Totals(dynamic.energy_j + static, dynamic.energy_j, static, latency, interval, on, footprint,

@@ -13,7 +13,17 @@ from pimsim.copies import budget_of_area, levelled_rounds
 from pimsim.cost import total_footprint
 from pimsim.errors import InputError
 from pimsim.quantity import Count, Number, ceil_div, larger, smaller
-from pimsim.tables import IN_BANK, TablePlan, TablePlans, TableUse, plan_of, summing_blocks, table_blocks, use_of
+from pimsim.tables import (
+    IN_BANK,
+    OFF_CHIP,
+    TablePlan,
+    TablePlans,
+    TableUse,
+    plan_of,
+    summing_blocks,
+    table_blocks,
+    use_of,
+)
 from pimsim.tile import Crossbar
 from pimsim.workload import Gather, MatVec, Op, Workload
 
@@ -117,14 +127,13 @@ def place(workload: Workload, chip: Chip, *, copies: Count | Literal["budget"] =
     _check_settings(workload, chip, copies, chips)
     _check_tables(workload, dram_tables, tables)
     workload = workload.live()
-    off_chip = TablePlan("dram")
     placements: dict[str, Placement] = {}
     compute: Count = 0
     summing: Count = 0
     in_banks: Count = 0
     replicas: Count = 0
     for op in workload.ops:
-        plan = off_chip if dram or op.name in dram_tables else None
+        plan = OFF_CHIP if dram or op.name in dram_tables else None
         placement = _place_one(op, chip.crossbar, 1 if isinstance(copies, str) else copies, plan, tables)
         placements[op.name] = placement
         if placement.unit in ("bank", "split"):

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pimsim.cost import Report, total_footprint
+from pimsim.life import DAY_S, Life
 from pimsim.presets import PRESETS, RATED_BITS
 
 _ENERGY = (("mJ", 1e-3), ("µJ", 1e-6), ("nJ", 1e-9), ("pJ", 1e-12))
@@ -50,17 +51,25 @@ def _summary(report: Report) -> Text:
     arrivals = "as they come" if report.arrival_rate_hz is None else f"{report.arrival_rate_hz:g} inferences/s"
     mapping, written = report.mapping, report.programming
     return Text.from_markup(
-        f"[bold]{report.workload}[/] on [bold]{report.chip}[/], per inference\n"
+        f"[bold]{report.workload}[/] on [bold]{report.chip}[/] at {report.node_nm} nm, per inference\n"
         f"energy {energy_text(float(report.energy_j))}: dynamic {energy_text(float(report.dynamic_j))}, "
         f"static {energy_text(float(report.static_j))} ({report.gating}, arrivals {arrivals})\n"
-        f"latency {time_text(float(report.latency_s))}, interval {time_text(float(report.interval_s))}, "
+        f"latency {time_text(float(report.latency_s))}, interval {time_text(float(report.interval_s))} "
+        f"({report.execution}), "
         f"area {area_text(float(report.area_m2))}\n"
         f"{int(mapping.crossbars):,} crossbars in {int(mapping.tiles):,} tiles and {int(mapping.banks):,} banks on "
         f"{mapping.chips} chip(s), {float(mapping.utilization):.1%} of their cells used\n"
         f"programming once: {energy_text(float(written.energy_j))}, {time_text(float(written.time_s))}; "
-        f"cells survive {written.endurance_writes:,.0f} updates\n",
+        f"cells survive {written.endurance_writes:,.0f} updates\n" + _life_text(report.life),
         overflow="fold",
     )
+
+
+def _life_text(life: Life) -> str:
+    if life.first_worn is None:
+        return ""
+    return (f"updates: {life.first_worn} is worn out after {life.lifetime_s / DAY_S:,.0f} days; writing takes "
+            f"{energy_text(float(life.per_inference_j))} per inference more\n")
 
 
 def _components(report: Report) -> Table:

@@ -60,7 +60,7 @@ class TablePlan:
                 "layout": self.layout}
 
 
-IN_BANK = TablePlan()
+IN_BANK, OFF_CHIP = TablePlan(), TablePlan("dram")
 TablePlans: TypeAlias = TablePlan | Mapping[str, TablePlan]
 """One plan for all tables, or one by the name of a table; a table without a plan lives in a bank."""
 

@@ -106,3 +106,20 @@ def test_area_scales_with_the_node() -> None:
     assert at_32.area_scale(at_65) == pytest.approx(0.23 / 0.072)
     with pytest.raises(InputError, match="no area scaling for 28 nm, allowed: 130"):
         at_32.area_scale(Technology(28e-9, 1.0, "hand-made"))
+
+
+def test_pairs_skipping_and_interconnect_are_options() -> None:
+    chip = ISAAC.with_options(encoding="differential", flip=False, pairs="subtracted", zero_skipping=True,
+                              interconnect="mesh")
+    assert (chip.crossbar.readout.pairs, chip.crossbar.readout.zero_skipping, chip.interconnect) == (
+        "subtracted", True, "mesh")
+    assert ISAAC.with_options(**chip.options()) == chip
+    for options, message in (
+        ({"pairs": "subtracted"}, "chip.encoding is 'offset', allowed with pairs 'subtracted': only 'differential'"),
+        ({"interconnect": "ring"}, "chip.interconnect is 'ring', allowed: flat, htree, mesh"),
+        ({"zero_skipping": 1}, "chip.zero_skipping is 1, allowed: True, False"),
+    ):
+        with pytest.raises(InputError, match=message):
+            ISAAC.with_options(**options)
+    with pytest.raises(InputError, match=r"chip\.zero_skipping is True, allowed on neurram: only False"):
+        presets.neurram().with_options(zero_skipping=True)

@@ -15,6 +15,7 @@ from pimsim import Chip, MatVec, Workload, evaluate, lossless_adc_bits, place, p
 from pimsim.charge import accumulator_bits, charge
 from pimsim.cost import total_footprint
 from pimsim.quantity import Quantity, Table
+from pimsim.readout import mean_groups
 from pimsim.tables import TablePlan
 from tests.pimsim.random_designs import chips, workloads
 
@@ -109,6 +110,14 @@ def test_peak_rate_counts_two_operations_per_mac(chip: Chip, weight_bits: int, i
     streaming = op.inputs * op.input_bits / chip.tile.router.bandwidth.value
     if streaming <= xb.vector_s(op.inputs, input_bits, signed=False):
         assert reached == pytest.approx(peak)
+
+
+@EXAMPLES
+@given(workloads(), chips(), st.sampled_from(["pipelined", "sequential"]))
+def test_interval_and_throughput(workload: Workload, chip: Chip, execution: Any) -> None:
+    report = evaluate(workload, chip, execution=execution)
+    assert report.interval_s <= report.latency_s
+    assert report.throughput_hz * report.interval_s == pytest.approx(1.0)
 
 
 # 4
@@ -212,7 +221,29 @@ def test_a_larger_budget_is_never_slower(workload: Workload, chip: Chip, room: l
         assert report.mapping.in_tiles <= max(least, 1) + extra
 
 
-# 10
+# 9
+@EXAMPLES
+@given(MATRICES, chips(), st.lists(st.floats(0.0, 1.0), min_size=2, max_size=4))
+def test_zero_skipping(op: MatVec, chip: Chip, densities: list[float]) -> None:
+    skipping = chip.with_options(zero_skipping=True)
+    full = replace(op, input_density=1.0)
+    with_all, without = (charge(full, place(Workload("w", (full,)), c), c) for c in (skipping, chip))
+    assert with_all.cost.energy_j == pytest.approx(without.cost.energy_j, rel=1e-12)
+    assert with_all.cost.latency_s == pytest.approx(without.cost.latency_s, rel=1e-12)
+    cycles = -(-op.input_bits // int(chip.crossbar.readout.dac_bits))
+    blocks = -(-op.inputs // int(chip.crossbar.rows))
+    floor = op.vectors * cycles * blocks * op.outputs * _polarities(chip) * _slices(op, chip)
+    conversions = [_actions(replace(op, input_density=density), skipping)["adc"] for density in sorted(densities)]
+    assert all(a <= b * (1 + 1e-12) for a, b in pairwise([floor, *conversions, _actions(op, chip)["adc"]]))
+    assert _actions(replace(op, input_density=0.0), skipping)["adc"] == pytest.approx(floor)
+
+
+def test_groups_of_driven_rows_agree_with_drawing_them() -> None:
+    driven = np.random.default_rng(5).binomial(128, 0.2, 200_000)
+    assert mean_groups(128, 9, 0.2) == pytest.approx(np.mean(np.maximum(-(-driven // 9), 1)), rel=2e-3)
+
+
+# 10: the rest of it is in test_interconnect.py
 @EXAMPLES
 @given(workloads(), chips(), st.data())
 def test_a_dead_operator_changes_nothing_at_all(workload: Workload, chip: Chip, data: st.DataObject) -> None:

@@ -1,0 +1,88 @@
+"""Wear by updates, their energy, sequential and pipelined execution, and a chip's node."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from pimsim import Gather, InputError, MatVec, Workload, evaluate, presets
+from pimsim.cost import total_footprint
+from pimsim.tables import TablePlan
+
+SIZED = presets.isaac().with_tiles(None)
+WORKLOAD = Workload("w", (Gather("often", 1000, 16, updates_per_day=24.0, zipf=1.0), Gather("seldom", 1000, 16),
+                          MatVec("m", 32, 64, after=("often", "seldom"))))
+CELLS = {"often": 64_000, "seldom": 64_000, "m": 32 * 64 * 4}
+
+
+def test_lifetime_and_energy_of_updates_by_hand() -> None:
+    report = evaluate(WORKLOAD, SIZED, updates_per_day=2.0, arrival_rate_hz=1000.0)
+    life = report.life
+    assert life.updates_per_day == {"often": 24.0, "seldom": 2.0, "m": 2.0}
+    assert life.first_worn == "often"
+    assert life.lifetime_s == pytest.approx(1e6 / 24 * 86_400)
+    day = 676e-9 / 32 / 128**2 * (CELLS["often"] * 24 + (CELLS["seldom"] + CELLS["m"]) * 2)
+    assert life.energy_per_day_j == pytest.approx(day)
+    assert life.inferences_per_day == pytest.approx(1000 * 86_400)
+    assert life.per_inference_j == pytest.approx(day / (1000 * 86_400))
+    assert json.loads(json.dumps(report.to_json(), allow_nan=False))["life"]["first_worn"] == "often"
+    assert report.energy_j == evaluate(WORKLOAD, SIZED, arrival_rate_hz=1000.0).energy_j  # a figure apart
+
+
+def test_without_updates_nothing_wears_and_dram_never_does() -> None:
+    report = evaluate(Workload("w", (WORKLOAD.ops[1],)), SIZED)
+    assert (report.life.first_worn, report.life.lifetime_s, report.life.per_inference_j) == (None, float("inf"), 0.0)
+    assert report.to_json()["life"] is None
+    assert evaluate(WORKLOAD, SIZED, dram=True).life.first_worn is None
+    split = evaluate(WORKLOAD, SIZED, tables={"often": TablePlan("split", hot_share=0.1, replicas=3)})
+    assert split.life.energy_per_day_j == pytest.approx(0.3 * evaluate(WORKLOAD, SIZED).life.energy_per_day_j)
+    with pytest.raises(InputError, match="updates_per_day is -1"):
+        evaluate(WORKLOAD, SIZED, updates_per_day=-1.0)
+
+
+def test_an_empty_workload_has_a_report() -> None:
+    data = evaluate(Workload("nothing", ()), SIZED).to_json()
+    assert (data["throughput_hz"], data["life"], data["dynamic_j"]) == (None, None, 0.0)
+
+
+def test_sequential_execution_waits_for_the_whole_inference() -> None:
+    pipelined, sequential = evaluate(WORKLOAD, SIZED), evaluate(WORKLOAD, SIZED, execution="sequential")
+    assert sequential.latency_s == sequential.interval_s == pipelined.latency_s > pipelined.interval_s
+    assert pipelined.throughput_hz * pipelined.interval_s == pytest.approx(1.0)
+    assert sequential.dynamic_j == pipelined.dynamic_j
+    on = [evaluate(WORKLOAD, SIZED, execution=e, gating="always_on").on_s for e in ("pipelined", "sequential")]  # type: ignore[arg-type]
+    assert on == [pipelined.interval_s, pipelined.latency_s]
+    between = 2.0 / (pipelined.interval_s + pipelined.latency_s)
+    evaluate(WORKLOAD, SIZED, arrival_rate_hz=between)
+    with pytest.raises(InputError, match="arrival_rate_hz is"):
+        evaluate(WORKLOAD, SIZED, arrival_rate_hz=between, execution="sequential")
+    with pytest.raises(InputError, match="execution is 'fast', allowed: pipelined, sequential"):
+        evaluate(WORKLOAD, SIZED, execution="fast")  # type: ignore[arg-type]
+
+
+def test_another_node_scales_areas_only_and_says_so() -> None:
+    isaac = presets.isaac()
+    assert isaac.at_node(32) is isaac
+    with pytest.raises(InputError, match="scaling of energy and delay is not available"):
+        isaac.at_node(65)
+    with pytest.raises(InputError, match="no area scaling for 28 nm"):
+        isaac.at_node(28, only_areas=True)
+    older = isaac.at_node(65, only_areas=True)
+    before, after = (total_footprint(chip.parts(168, 0, 1, dram=False)) for chip in (isaac, older))
+    assert after.area_m2 == pytest.approx(before.area_m2 * 0.23 / 0.072)
+    assert (after.leakage_w, after.peak_w) == (before.leakage_w, before.peak_w)
+    one, two = evaluate(WORKLOAD, isaac), evaluate(WORKLOAD, older)
+    assert (two.node_nm, two.to_json()["node_nm"], one.node_nm) == (65, 65, 32)
+    assert (two.dynamic_j, two.latency_s) == (one.dynamic_j, one.latency_s)
+    assert "energies, times and leakage as at 32 nm" in older.technology.source
+    assert "Stillmaker & Baas" in older.crossbar.cell.area.source
+    with pytest.raises(InputError, match="no area scaling for 28 nm"):
+        older.at_node(28, only_areas=True)
+
+
+def test_the_survey_knows_the_node_of_its_converter() -> None:
+    chip = presets.isaac().with_options(adc_model="survey")
+    older = chip.at_node(130, only_areas=True)
+    assert older.crossbar.adc.energy_j(8) > 5 * chip.crossbar.adc.energy_j(8)
+    assert older.crossbar.adc.area_m2(8) > chip.crossbar.adc.area_m2(8)
