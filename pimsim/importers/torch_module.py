@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import operator
 import warnings
 from collections.abc import Callable, Mapping
@@ -55,12 +57,15 @@ def _exported(module: nn.Module, examples: tuple[Any, ...], keywords: Mapping[st
         module.eval()
         # The fast path is one fused operator that hides what attention consists of.
         torch.backends.mha.set_fastpath_enabled(False)
-        with torch.no_grad(), warnings.catch_warnings():
+        # Of a failure torch prints the whole graph; the error below says what it comes down to.
+        with torch.no_grad(), warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore")
             return torch.export.export(module, examples, dict(keywords))
     except Exception as error:  # exporting runs the user's code: any exception can come out of it
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         reason = lines[0] if lines else type(error).__name__
+        places = [f" ({line})" for line in lines if line.startswith("File ")]
+        reason += places[-1] if places else ""
         raise InputError(f"{name}: torch cannot export this module with these examples: {reason}") from None
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
