@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 OUT ?= runs/codesign
 KERNEL_SOURCES := CMakeLists.txt setup.py $(wildcard csrc/*)
 
-.PHONY: setup codesign test test-slow bench clean
+.PHONY: setup codesign test test-slow sanitize fuzz valgrind bench clean
 
 codesign: setup
 	if [ -f $(OUT)/run.json ]; then $(BIN)/nasrec codesign --resume $(OUT); else $(BIN)/nasrec codesign --out $(OUT); fi
@@ -19,6 +19,16 @@ test: setup
 
 test-slow: setup
 	$(BIN)/pytest -m slow --benchmark-disable
+
+# Whole forms of what `make test` has in short; all are part of `make test-slow`.
+sanitize: setup
+	$(BIN)/pytest tests/csrc/test_sanitizers.py
+
+fuzz: setup
+	$(BIN)/pytest tests/csrc/test_hostile_input.py -v
+
+valgrind: setup
+	$(BIN)/pytest tests/csrc/test_valgrind.py
 
 bench: setup
 	$(BIN)/pytest benchmarks --benchmark-only

@@ -67,8 +67,9 @@ def test_backward_and_adagrad(beside, dim: int, pooled: int) -> None:
     grads = list(torch.from_numpy(grad).unbind(1))
 
     def ours() -> None:
-        gradients = kernels.embedding_bag_coalesce([ROWS] * TABLES, flat, offsets, grad, pooling="sum")
-        kernels.embedding_bag_adagrad(arrays, states, gradients, lr=0.1, eps=1e-2)
+        kernels.embedding_bag_update(
+            arrays, states, flat, offsets, grad, optimizer="adagrad", lr=0.1, eps=1e-2, pooling="sum"
+        )
 
     def torch_sparse() -> None:  # its forward is part of it: the graph cannot be used twice
         out = [

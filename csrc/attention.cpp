@@ -18,7 +18,7 @@ constexpr int kQueries = kLanes == 16 ? 4 : 2;
 constexpr float kLog2e = 1.44269504088896341f;
 constexpr float kLn2 = 0.693147180559945309f;
 
-typedef int32_t Bits __attribute__((vector_size(kLanes * sizeof(int32_t))));
+typedef uint32_t Bits __attribute__((vector_size(kLanes * sizeof(uint32_t))));  // sums may wrap
 
 inline Floats larger(const Floats& a, const Floats& b) { return a > b ? a : b; }
 

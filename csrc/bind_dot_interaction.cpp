@@ -1,5 +1,5 @@
 // Dot interaction of nasrec/_kernels; documented in nasrec/kernels/dot_interaction.py.
-#include "bind_arrays.h"
+#include "bind_aligned.h"
 #include "bind_kernels.h"
 #include "bind_settings.h"
 #include "dot_interaction.h"
@@ -10,40 +10,56 @@ namespace py = pybind11;
 using bind::Array;
 using bind::input;
 
-Array<float> dot_interaction(const py::object& x) {
-  const auto values = input<float>(x, "x", 3);
-  const int64_t batch = values.shape(0), features = values.shape(1), dim = values.shape(2);
-  Array<float> out({batch, features * (features > 0 ? features - 1 : 0) / 2});
-  const float* const from = values.data();
-  float* const to = out.mutable_data();
-  const int threads = bind::threads();
-  {
-    py::gil_scoped_release release;
-    ON_ISA(dot_interaction)(from, batch, features, dim, to, threads);
-  }
-  return out;
+int64_t pairs_of(int64_t features, bool diagonal) {
+  return diagonal ? features * (features + 1) / 2 : features * (features - 1) / 2;
 }
 
-Array<float> dot_interaction_backward(const py::object& x, const py::object& grad) {
-  const auto values = input<float>(x, "x", 3);
-  const auto gradient = input<float>(grad, "grad", 2);
+template <class T>
+py::array forward(const py::object& x, bool diagonal) {
+  const auto values = input<T>(x, "x", 3);
   const int64_t batch = values.shape(0), features = values.shape(1), dim = values.shape(2);
-  bind::require_shape(gradient, "grad", {batch, features * (features > 0 ? features - 1 : 0) / 2});
-  Array<float> out({batch, features, dim});
-  const float* const from = values.data();
-  const float* const by = gradient.data();
-  float* const to = out.mutable_data();
+  Array<T> out = bind::aligned<T>({batch, pairs_of(features, diagonal)});
+  const T* const from = values.data();
+  T* const to = out.mutable_data();
   const int threads = bind::threads();
   {
     py::gil_scoped_release release;
-    ON_ISA(dot_interaction_backward)(from, by, batch, features, dim, to, threads);
+    ON_ISA(dot_interaction<T>)(from, batch, features, dim, diagonal, to, threads);
   }
-  return out;
+  return std::move(out);
+}
+
+template <class T>
+py::array backward(const py::object& x, const py::object& grad, bool diagonal) {
+  const auto values = input<T>(x, "x", 3);
+  const auto gradient = input<T>(grad, "grad", 2);
+  const int64_t batch = values.shape(0), features = values.shape(1), dim = values.shape(2);
+  bind::require_shape(gradient, "grad", {batch, pairs_of(features, diagonal)});
+  Array<T> out = bind::aligned<T>({batch, features, dim});
+  const T* const from = values.data();
+  const T* const by = gradient.data();
+  T* const to = out.mutable_data();
+  const int threads = bind::threads();
+  {
+    py::gil_scoped_release release;
+    ON_ISA(dot_interaction_backward<T>)(from, by, batch, features, dim, diagonal, to, threads);
+  }
+  return std::move(out);
 }
 
 }  // namespace
 
 void bind::add_dot_interaction(py::module_& module) {
-  module.def("dot_interaction", &dot_interaction);
-  module.def("dot_interaction_backward", &dot_interaction_backward);
+  module.def(
+      "dot_interaction",
+      [](const py::object& x, bool diagonal) {
+        return holds_bfloat16(x) ? forward<uint16_t>(x, diagonal) : forward<float>(x, diagonal);
+      },
+      py::arg("x"), py::arg("diagonal") = false);
+  module.def(
+      "dot_interaction_backward",
+      [](const py::object& x, const py::object& grad, bool diagonal) {
+        return holds_bfloat16(x) ? backward<uint16_t>(x, grad, diagonal) : backward<float>(x, grad, diagonal);
+      },
+      py::arg("x"), py::arg("grad"), py::arg("diagonal") = false);
 }

@@ -1,5 +1,5 @@
 // Gradient and optimiser step of embedding tables; documented in nasrec/kernels/embedding_bag_update.py.
-#include <set>
+#include <algorithm>
 
 #include "bind_kernels.h"
 #include "bind_lookups.h"
@@ -10,18 +10,86 @@ namespace {
 
 namespace py = pybind11;
 using bind::Array;
-using bind::input;
 using bind::at;
 using bind::check_id;
 using bind::check_lookups;
+using bind::input;
+using kernels::Optimizer;
 using kernels::RowGradients;
+using kernels::Step;
+
+bind::CheckedLookups check_updates(const std::vector<int64_t>& rows, const py::object& ids, const py::object& offsets,
+                                   const py::object& weights, bool mean) {
+  auto checked = check_lookups(rows, ids, offsets, weights, mean);
+  if (checked.lookups.total() >= (int64_t{1} << 32)) throw py::value_error("ids: 2^32 or more of them");
+  return checked;
+}
+
+Array<float> check_gradient(const py::object& grad, const bind::Lookups& lookups) {
+  const auto gradient = input<float>(grad, "grad", 3);
+  bind::require_shape(gradient, "grad", {lookups.batch, lookups.tables, gradient.shape(2)});
+  return gradient;
+}
+
+Step step_of(int optimizer, float lr, float eps, float scale) {
+  return {static_cast<Optimizer>(optimizer), lr, eps, scale};
+}
+
+// Tables and optimiser states that a step changes in place.
+struct Changed {
+  std::vector<float*> data;
+  std::vector<float*> states;
+  std::vector<int64_t> rows;
+};
+
+Changed check_changed(const std::vector<py::object>& tables, const py::object& states, int64_t dim, Optimizer optimizer) {
+  const auto size = static_cast<py::ssize_t>(tables.size());
+  Changed changed;
+  std::vector<py::object> state;
+  if (optimizer != Optimizer::sgd) {
+    if (states.is_none()) throw py::value_error("states: None, expected an array for each table");
+    state = states.cast<std::vector<py::object>>();
+    if (state.size() != tables.size()) {
+      throw py::value_error("states: " + std::to_string(state.size()) + " arrays for " + std::to_string(size) + " tables");
+    }
+  } else if (!states.is_none()) {
+    throw py::value_error("states: given, but this optimizer has none");
+  }
+  struct Range {
+    const float* begin;
+    const float* end;
+    py::ssize_t table;
+  };
+  std::vector<Range> ranges;
+  for (py::ssize_t t = 0; t < size; ++t) {
+    if (!py::isinstance<py::array>(tables[t]) || py::reinterpret_borrow<py::array>(tables[t]).ndim() != 2) {
+      input<float>(tables[t], at("tables", t), 2);
+    }
+    const py::ssize_t rows = py::reinterpret_borrow<py::array>(tables[t]).shape(0);
+    changed.rows.push_back(rows);
+    changed.data.push_back(bind::in_place<float>(tables[t], at("tables", t), {rows, dim}));
+    if (rows * dim > 0) ranges.push_back({changed.data[t], changed.data[t] + rows * dim, t});
+    if (optimizer == Optimizer::sgd) continue;
+    const bool one = optimizer == Optimizer::row_wise_adagrad;
+    const std::vector<py::ssize_t> shape = one ? std::vector<py::ssize_t>{rows} : std::vector<py::ssize_t>{rows, dim};
+    changed.states.push_back(bind::in_place<float>(state[t], at("states", t), shape));
+    if (rows * dim > 0) ranges.push_back({changed.states[t], changed.states[t] + rows * (one ? 1 : dim), t});
+  }
+  std::sort(ranges.begin(), ranges.end(), [](const Range& a, const Range& b) { return a.begin < b.begin; });
+  for (std::size_t i = 1; i < ranges.size(); ++i) {
+    if (ranges[i].begin < ranges[i - 1].end) {
+      throw py::value_error(at("tables", std::max(ranges[i].table, ranges[i - 1].table)) +
+                            ": the same memory as another table or state");
+    }
+  }
+  return changed;
+}
 
 py::tuple embedding_bag_coalesce(const std::vector<int64_t>& rows, const py::object& ids, const py::object& offsets,
-                                 const py::object& grad, bool mean) {
-  const auto checked = check_lookups(rows, ids, offsets, mean);
-  const auto gradient = input<float>(grad, "grad", 3);
+                                 const py::object& weights, const py::object& grad, bool mean) {
+  const auto checked = check_updates(rows, ids, offsets, weights, mean);
+  const auto gradient = check_gradient(grad, checked.lookups);
   const int64_t dim = gradient.shape(2);
-  bind::require_shape(gradient, "grad", {checked.lookups.batch, checked.lookups.tables, dim});
   const int64_t total = checked.lookups.total();
   Array<int64_t> starts(checked.lookups.tables + 1);
   Array<int64_t> counts(checked.lookups.tables);
@@ -38,9 +106,20 @@ py::tuple embedding_bag_coalesce(const std::vector<int64_t>& rows, const py::obj
   return py::make_tuple(starts, counts, touched, values, square);
 }
 
-void embedding_bag_adagrad(const std::vector<py::object>& tables, const std::vector<py::object>& states,
-                           const py::object& starts, const py::object& counts, const py::object& rows,
-                           const py::object& values, float lr, float eps, float scale) {
+double embedding_bag_square_norm(const std::vector<int64_t>& rows, const py::object& ids, const py::object& offsets,
+                                 const py::object& weights, const py::object& grad, bool mean) {
+  const auto checked = check_updates(rows, ids, offsets, weights, mean);
+  const auto gradient = check_gradient(grad, checked.lookups);
+  const int64_t dim = gradient.shape(2);
+  const float* const from = gradient.data();
+  const int threads = bind::threads();
+  py::gil_scoped_release release;
+  return ON_ISA(embedding_bag_square_norm)(checked.lookups, dim, from, threads);
+}
+
+void embedding_bag_step(const std::vector<py::object>& tables, const py::object& states, const py::object& starts,
+                        const py::object& counts, const py::object& rows, const py::object& values, int optimizer,
+                        float lr, float eps, float scale) {
   const auto size = static_cast<py::ssize_t>(tables.size());
   auto first = input<int64_t>(starts, "starts", 1);
   auto used = input<int64_t>(counts, "counts", 1);
@@ -50,19 +129,9 @@ void embedding_bag_adagrad(const std::vector<py::object>& tables, const std::vec
   bind::require_shape(first, "starts", {size + 1});
   bind::require_shape(used, "counts", {size});
   bind::require_shape(gradient, "values", {touched.size(), dim});
-  if (states.size() != tables.size()) {
-    throw py::value_error("states: " + std::to_string(states.size()) + " arrays for " + std::to_string(size) + " tables");
-  }
-  std::vector<float*> data;
-  std::vector<float*> state;
-  std::set<const float*> seen;
+  const Step step = step_of(optimizer, lr, eps, scale);
+  Changed changed = check_changed(tables, states, dim, step.optimizer);
   for (py::ssize_t t = 0; t < size; ++t) {
-    const auto table = input<float>(tables[t], at("tables", t), 2);
-    data.push_back(bind::in_place<float>(tables[t], at("tables", t), {table.shape(0), dim}));
-    state.push_back(bind::in_place<float>(states[t], at("states", t), {table.shape(0), dim}));
-    if (table.size() > 0 && (!seen.insert(data[t]).second || !seen.insert(state[t]).second)) {
-      throw py::value_error(at("tables", t) + ": the same memory as another table or state");
-    }
     const int64_t begin = first.data()[t];
     const int64_t count = used.data()[t];
     if (begin < 0 || count < 0 || begin > touched.size() || count > touched.size() - begin) {
@@ -70,7 +139,7 @@ void embedding_bag_adagrad(const std::vector<py::object>& tables, const std::vec
                             std::to_string(count) + " go beyond " + std::to_string(touched.size()) + " rows");
     }
     for (int64_t i = begin; i < begin + count; ++i) {
-      check_id(touched.data()[i], table.shape(0), t, i);
+      check_id(touched.data()[i], changed.rows[t], t, i);
       if (i > begin && touched.data()[i] <= touched.data()[i - 1]) {
         throw py::value_error(at("rows", i) + ": " + std::to_string(touched.data()[i]) + " does not ascend within its table");
       }
@@ -80,12 +149,29 @@ void embedding_bag_adagrad(const std::vector<py::object>& tables, const std::vec
                                const_cast<int64_t*>(touched.data()), const_cast<float*>(gradient.data())};
   const int threads = bind::threads();
   py::gil_scoped_release release;
-  ON_ISA(embedding_bag_adagrad)(data.data(), state.data(), gradients, size, dim, lr, eps, scale, threads);
+  ON_ISA(embedding_bag_step)(changed.data.data(), changed.states.data(), gradients, size, dim, step, threads);
+}
+
+void embedding_bag_update(const std::vector<py::object>& tables, const py::object& states, const py::object& ids,
+                          const py::object& offsets, const py::object& weights, const py::object& grad, bool mean,
+                          int optimizer, float lr, float eps, float scale) {
+  const auto gradient = input<float>(grad, "grad", 3);
+  const int64_t dim = gradient.shape(2);
+  const Step step = step_of(optimizer, lr, eps, scale);
+  Changed changed = check_changed(tables, states, dim, step.optimizer);
+  const auto checked = check_updates(changed.rows, ids, offsets, weights, mean);
+  check_gradient(gradient, checked.lookups);
+  const float* const from = gradient.data();
+  const int threads = bind::threads();
+  py::gil_scoped_release release;
+  ON_ISA(embedding_bag_update)(changed.data.data(), changed.states.data(), checked.lookups, dim, from, step, threads);
 }
 
 }  // namespace
 
 void bind::add_embedding_bag_update(py::module_& module) {
   module.def("embedding_bag_coalesce", &embedding_bag_coalesce);
-  module.def("embedding_bag_adagrad", &embedding_bag_adagrad);
+  module.def("embedding_bag_square_norm", &embedding_bag_square_norm);
+  module.def("embedding_bag_step", &embedding_bag_step);
+  module.def("embedding_bag_update", &embedding_bag_update);
 }

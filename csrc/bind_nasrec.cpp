@@ -10,4 +10,5 @@ PYBIND11_MODULE(_kernels, module) {
   bind::add_embedding_bag(module);
   bind::add_embedding_bag_update(module);
   bind::add_fm_interaction(module);
+  bind::add_low_rank_cross(module);
 }

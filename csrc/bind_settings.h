@@ -18,6 +18,8 @@ inline int& thread_setting() {
   return setting;
 }
 
+constexpr int kMostThreads = 1024;  // OpenMP ends the process when it cannot start as many as it is asked for
+
 inline int threads() { return thread_setting() > 0 ? thread_setting() : omp_get_max_threads(); }
 
 inline const char* isa_name(kernels::Isa isa) {
@@ -27,7 +29,10 @@ inline const char* isa_name(kernels::Isa isa) {
 inline void add_settings(py::module_& module) {
   module.def("threads", &threads);
   module.def("set_threads", [](int count) {
-    if (count < 0) throw py::value_error("threads: " + std::to_string(count) + " is not 1 or more (0: as OpenMP has it)");
+    if (count < 0 || count > kMostThreads) {
+      throw py::value_error("threads: " + std::to_string(count) + " is not in 1.." + std::to_string(kMostThreads) +
+                            " (0: as OpenMP has it)");
+    }
     thread_setting() = count;
   });
   module.def("isa", [] { return isa_name(kernels::isa()); });

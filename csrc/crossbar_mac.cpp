@@ -1,5 +1,6 @@
 #include "crossbar_mac.h"
 
+#include "crossbar_noise.h"
 #include "parallel.h"
 #include "scratch.h"
 #include "words.h"
@@ -17,17 +18,6 @@ constexpr int kCodeWords = 64;    // codes per word
 
 constexpr int64_t kRun = 16;      // words whose counts of ones fit into a part (8 * kRun <= kPart)
 
-// The bits of a code as the rows see them: `count` phases of dac_bits planes each; then, for signed codes, a phase of
-// its own for the sign bit, which counts -2^low_bits.
-struct Phases {
-  int count;
-  int dac_bits;
-  int low_bits;
-  bool sign;
-  int sign_plane() const { return count * dac_bits; }
-  int planes() const { return sign_plane() + (sign ? 1 : 0); }
-};
-
 // floor(n / step) = (n * factor) >> shift for 0 <= n < 2^31: Granlund and Montgomery, PLDI 1994, theorem 4.2.
 struct Division {
   explicit Division(int64_t step) {
@@ -39,23 +29,63 @@ struct Division {
   int shift() const { return 31 + log; }
 };
 
-template <bool UnitStep>
-struct Conversion {
-  explicit Conversion(const Converter& converter)
-      : top(converter.top), step(converter.step), half(converter.step / 2), division(converter.step) {}
+// Which conversions a block asks for: those of kWidth columns from `column` on, for one input vector.
+struct Place {
+  int64_t vector, block, slice, column;
+};
 
-  Sums operator()(const Words& sum) const {
-    if constexpr (UnitStep) {
-      const Sums level = (Sums)sum;
-      return level < top ? level : top + Sums{};
-    }
-    const Sums level = (Sums)(((sum + half) * division.factor) >> division.shift());
-    return (level < top ? level : top + Sums{}) * step;
+// Clips, and nothing else: step 1, offset 0, no noise.
+struct Clip {
+  explicit Clip(const Converter& converter, const ConverterNoise&, int64_t) : top(converter.top) {}
+  Sums operator()(const Words& sum, const Place&, int) const {
+    const Sums level = (Sums)sum;
+    return level < top ? level : top + Sums{};
   }
+  int64_t top;
+};
 
-  int64_t top, step;
-  uint64_t half;
+struct Round {
+  explicit Round(const Converter& converter, const ConverterNoise&, int64_t)
+      : top(converter.top),
+        step(converter.step),
+        offset(converter.offset),
+        bias(converter.bias()),
+        division(converter.divisor()) {}
+  Sums operator()(const Words& sum, const Place&, int) const { return round((Sums)sum); }
+  Sums round(const Sums& sum) const {
+    const Sums above = sum + bias;
+    const Words inside = (Words)(above > 0 ? above : Sums{});
+    const Sums level = (Sums)((inside * division.factor) >> division.shift());
+    return (level < top ? level : top + Sums{}) * step + offset;
+  }
+  int64_t top, step, offset, bias;
   Division division;
+};
+
+struct RoundNoisy : Round {
+  explicit RoundNoisy(const Converter& converter, const ConverterNoise& added, int64_t count)
+      : Round(converter, added, count), noise(added), slices(count) {}
+  Sums operator()(const Words& sum, const Place& place, int phase) const {
+    typedef uint32_t Halves __attribute__((vector_size(kWidth * 4)));
+    Words columns;
+    for (int i = 0; i < kWidth; ++i) columns[i] = static_cast<uint64_t>(place.column + i);
+    const Words key = noise_key<Words>(noise.seed, place.block, slices, place.slice, columns);
+    const int64_t vector = noise.first_vector + place.vector;
+    Halves first, second;
+    noise_words<Halves>(noise_count(vector, phase) + Halves{}, __builtin_convertvector(key & 0xffffffffu, Halves),
+                        __builtin_convertvector(key >> 32, Halves), &first, &second);
+    const int shift = static_cast<int>(vector & 3) * 8;
+    first = (first >> shift) & 255;
+    second = (second >> shift) & 255;
+    Sums total;
+    for (int i = 0; i < kWidth; ++i) {
+      total[i] = static_cast<int64_t>(sum[i]) + noise_of(noise, sums.low[first[i]] + sums.high[second[i]]);
+    }
+    return round(total);
+  }
+  ConverterNoise noise;
+  int64_t slices;
+  NoiseSums sums;
 };
 
 // Column sums of the rows of one phase. Cell and Length are 0 where only the run-time values are known.
@@ -83,13 +113,14 @@ inline Words column_sums(const uint64_t* bits, const uint64_t* planes, int dac_b
 }
 
 // What one block of rows adds to kWidth columns for one input vector.
-template <int Cell, int Length, bool UnitStep>
-inline Sums block_result(const CrossbarCells& cells, const Conversion<UnitStep>& convert, const Phases& phases,
-                         const uint64_t* bits, const int64_t* signs, const uint64_t* planes) {
+template <int Cell, int Length, class Conversion>
+inline Sums block_result(const CrossbarCells& cells, const Conversion& convert, const InputPhases& phases,
+                         const uint64_t* bits, const int64_t* signs, const uint64_t* planes, Place place) {
   Sums result = {};
   for (int64_t s = 0; s < cells.slices; ++s) {
     const uint64_t* const slice = bits + s * cells.cell_bits * cells.words * kColumns;
     Sums total = {};
+    place.slice = s;
     for (int p = phases.count - 1; p >= 0; --p) {
       const uint64_t* const phase = planes + p * phases.dac_bits * cells.words;
       Words sums;
@@ -98,11 +129,12 @@ inline Sums block_result(const CrossbarCells& cells, const Conversion<UnitStep>&
       } else {
         sums = column_sums<Cell, Length>(slice, phase, phases.dac_bits, cells.cell_bits, cells.words);
       }
-      total = (total << phases.dac_bits) + convert(sums);
+      total = (total << phases.dac_bits) + convert(sums, place, p);
     }
     if (phases.sign) {
       const uint64_t* const plane = planes + phases.sign_plane() * cells.words;
-      total -= convert(column_sums<Cell, Length>(slice, plane, 1, cells.cell_bits, cells.words)) << phases.low_bits;
+      const Words sums = column_sums<Cell, Length>(slice, plane, 1, cells.cell_bits, cells.words);
+      total -= convert(sums, place, phases.count) << phases.low_bits;
     }
     const Sums sign = load_sums(signs + s * kColumns);
     result += ((total ^ sign) - sign) << cells.shifts[s];
@@ -111,7 +143,7 @@ inline Sums block_result(const CrossbarCells& cells, const Conversion<UnitStep>&
 }
 
 // Bits of one vector's codes, plane by plane, and the sum of each block's codes.
-void slice_codes(const CrossbarCells& cells, const Phases& phases, const uint16_t* codes, uint16_t* block,
+void slice_codes(const CrossbarCells& cells, const InputPhases& phases, const uint16_t* codes, uint16_t* block,
                  uint64_t* planes, int64_t* block_sums) {
   for (int64_t k = 0; k < cells.blocks(); ++k) {
     const int64_t first = k * cells.block_rows;
@@ -131,21 +163,22 @@ void slice_codes(const CrossbarCells& cells, const Phases& phases, const uint16_
 struct Job {
   const CrossbarCells& cells;
   const Converter& converter;
+  const ConverterNoise& noise;
   const uint16_t* codes;
   int64_t vectors;
-  Phases phases;
+  InputPhases phases;
   int64_t* out;
   int threads;
 };
 
-template <int Cell, int Length, bool UnitStep>
+template <int Cell, int Length, class Conversion>
 void run(const Job& job) {
   const CrossbarCells& cells = job.cells;
   const int64_t blocks = cells.blocks();
   const int64_t groups = cells.groups();
   const int64_t plane_words = blocks * job.phases.planes() * cells.words;  // per vector
   const int64_t slice_words = cells.slices * cells.cell_bits * cells.words * kColumns;
-  const Conversion<UnitStep> convert(job.converter);
+  const Conversion convert(job.converter, job.noise, cells.slices);
   const Scratch<uint16_t> block(job.threads, cells.words * kCodeWords);
   const Scratch<uint64_t> planes(job.threads, kVectors * plane_words);
   const Scratch<int64_t> block_sums(job.threads, kVectors * blocks);
@@ -168,10 +201,11 @@ void run(const Job& job) {
             const int64_t place = g * blocks + k;
             const Sums gain = load_sums(cells.gains + place * kColumns + first);
             for (int64_t v = 0; v < count; ++v) {
-              results[v] += block_result<Cell, Length, UnitStep>(
+              results[v] += block_result<Cell, Length>(
                   cells, convert, job.phases, cells.bits + place * slice_words + first,
                   cells.signs + place * cells.slices * kColumns + first,
-                  planes.of(worker) + v * plane_words + k * job.phases.planes() * cells.words);
+                  planes.of(worker) + v * plane_words + k * job.phases.planes() * cells.words,
+                  {from + v, k, 0, g * kColumns + first});
               results[v] += gain * block_sums.of(worker)[v * blocks + k];
             }
           }
@@ -188,10 +222,12 @@ void run(const Job& job) {
 
 template <int Cell, int Length>
 void run_step(const Job& job) {
-  if (job.converter.step == 1) {
-    run<Cell, Length, true>(job);
+  if (job.noise.on) {
+    run<0, 0, RoundNoisy>(job);
+  } else if (job.converter.divisor() == 1 && job.converter.offset == 0) {
+    run<Cell, Length, Clip>(job);
   } else {
-    run<Cell, Length, false>(job);
+    run<Cell, Length, Round>(job);
   }
 }
 
@@ -208,11 +244,10 @@ void run_length(const Job& job) {
 
 }  // namespace
 
-void crossbar_mac(const CrossbarCells& cells, const Converter& converter, const uint16_t* codes, int64_t vectors,
-                  int input_bits, bool signed_inputs, int dac_bits, int64_t* out, int threads) {
-  const int low_bits = input_bits - (signed_inputs ? 1 : 0);
-  const Phases phases{(low_bits + dac_bits - 1) / dac_bits, dac_bits, low_bits, signed_inputs};
-  const Job job{cells, converter, codes, vectors, phases, out, threads};
+void crossbar_mac(const CrossbarCells& cells, const Converter& converter, const ConverterNoise& noise,
+                  const uint16_t* codes, int64_t vectors, int input_bits, bool signed_inputs, int dac_bits,
+                  int64_t* out, int threads) {
+  const Job job{cells, converter, noise, codes, vectors, {input_bits, signed_inputs, dac_bits}, out, threads};
   switch (cells.cell_bits) {
     case 1: return run_length<1>(job);
     case 2: return run_length<2>(job);

@@ -1,101 +1,167 @@
 #include "embedding_bag_update.h"
 
-#include <cmath>
 #include <cstring>
 
 #include "parallel.h"
+#include "row_sums.h"
 #include "scratch.h"
 
 namespace kernels::KERNEL_ISA {
 namespace {
 
-constexpr int64_t kLanes = 8;      // independent float64 sums of squares
 constexpr int64_t kUpdates = 256;  // rows that a thread updates at a time
 
-// A lookup while it is sorted: the id in the upper half, the sample it belongs to in the lower.
-using Entry = uint64_t;
-constexpr int64_t id_of(Entry entry) { return static_cast<int64_t>(entry >> 32); }
-constexpr int64_t sample_of(Entry entry) { return static_cast<int64_t>(entry & 0xffffffffu); }
+// Everything a call needs before its parallel region: the parts, and memory for one part per worker.
+class Plan {
+ public:
+  Plan(const Lookups& lookups, int64_t dim, int threads)
+      : lookups_(lookups),
+        dim_(dim),
+        parts_(1, most_parts(lookups)),
+        count_(plan_parts(lookups, parts_.of(0))),
+        workers_(count_ < threads ? static_cast<int>(count_) : threads),
+        entries_(workers_, longest() + 1),
+        spare_(workers_, longest() + 1),
+        samples_(workers_, lookups.weights != nullptr && lookups.offsets != nullptr ? longest() : 0),
+        packed_(workers_, packs(longest()) ? lookups.batch * dim : 0),
+        space_(workers_, kGroup * padded(dim)) {
+    for (int w = 0; w < workers_; ++w) std::memset(space_.of(w), 0, kGroup * padded(dim) * sizeof(float));
+  }
 
-// Sorts by id; equal ids keep their order. Returns the array (one of the two) that holds the result.
-Entry* sort_by_id(Entry* entries, Entry* spare, int64_t count, uint64_t largest_id) {
-  constexpr int kMaxDigit = 11;
-  const int digit = count < 4096 ? 8 : kMaxDigit;  // a histogram no larger than what it counts
-  uint32_t place[1 << kMaxDigit];
-  for (int shift = 32; (largest_id >> (shift - 32)) != 0; shift += digit) {
-    const Entry mask = (Entry{1} << digit) - 1;
-    std::memset(place, 0, sizeof(uint32_t) << digit);
-    for (int64_t i = 0; i < count; ++i) ++place[(entries[i] >> shift) & mask];
-    uint32_t sum = 0;
-    for (int64_t value = 0; value <= static_cast<int64_t>(mask); ++value) {
-      const uint32_t here = place[value];
-      place[value] = sum;
-      sum += here;
+  int64_t parts() const { return count_; }
+  const Part& part(int64_t index) const { return parts_.of(0)[index]; }
+
+  // Calls work(part's index, runs, gradients, space for the gradients of a group of rows) for every part.
+  template <class Work>
+  void for_parts(const float* grad, int threads, const Work& work) const {
+    parallel_rows(count_, 1, threads, [&](int64_t begin, int64_t end, int worker) {
+      for (int64_t p = begin; p < end; ++p) {
+        const Runs runs = sort_part(lookups_, part(p), entries_.of(worker), spare_.of(worker));
+        work(p, runs, gradients_of(part(p).table, runs, grad, worker), space_.of(worker));
+      }
+    });
+  }
+
+ private:
+  int64_t longest() const {
+    int64_t most = 0;
+    for (int64_t t = 0; t < lookups_.tables; ++t) most = lookups_.count(t) > most ? lookups_.count(t) : most;
+    return most;
+  }
+
+  // Whether the gradient of a table's samples is copied together: where it is read several times, or has to be divided.
+  bool packs(int64_t lookups) const {
+    return lookups_.offsets != nullptr && (lookups_.mean || lookups > 2 * lookups_.batch);
+  }
+
+  Gradients gradients_of(int64_t table, const Runs& runs, const float* grad, int worker) const {
+    const int64_t stride = lookups_.tables * dim_;
+    const float* const own = grad + table * dim_;
+    Gradients from{own, stride, false, nullptr, lookups_.weights, 1};
+    if (lookups_.offsets == nullptr) {
+      if (from.weights != nullptr) from.weights += table, from.weight_stride = lookups_.tables;
+      return from;
     }
-    for (int64_t i = 0; i < count; ++i) spare[place[(entries[i] >> shift) & mask]++] = entries[i];
-    Entry* const sorted = spare;
-    spare = entries;
-    entries = sorted;
-    if (shift + digit >= 64) break;
-  }
-  return entries;
-}
-
-uint64_t list_lookups(const Lookups& lookups, int64_t table, Entry* entries) {
-  uint64_t largest = 0;
-  int64_t count = 0;
-  for (int64_t b = 0; b < lookups.batch; ++b) {
-    const int64_t bag = table * lookups.batch + b;
-    const int64_t begin = lookups.offsets == nullptr ? b * lookups.tables + table : lookups.offsets[bag];
-    const int64_t end = lookups.offsets == nullptr ? begin + 1 : lookups.offsets[bag + 1];
-    for (int64_t i = begin; i < end; ++i) {
-      const uint64_t id = static_cast<uint64_t>(lookups.ids[i]);
-      largest = id > largest ? id : largest;
-      entries[count++] = (id << 32) | static_cast<Entry>(b);
+    const int64_t* const offsets = lookups_.offsets + table * lookups_.batch;
+    if (from.weights != nullptr) {
+      uint32_t* const samples = samples_.of(worker);
+      for (int64_t b = 0; b < lookups_.batch; ++b) {
+        for (int64_t i = offsets[b]; i < offsets[b + 1]; ++i) samples[i - offsets[0]] = static_cast<uint32_t>(b);
+      }
+      from.samples = samples;
+      from.weights += offsets[0];
     }
-  }
-  return largest;
-}
-
-// Lane l adds up the squares of values l, l + kLanes, ...: independent sums, in an order that no machine changes.
-void add_squares(const float* value, int64_t dim, double* squares) {
-  int64_t d = 0;
-  for (; d + kLanes <= dim; d += kLanes) {
-    for (int64_t l = 0; l < kLanes; ++l) squares[l] += static_cast<double>(value[d + l]) * value[d + l];
-  }
-  for (int64_t l = 0; d + l < dim; ++l) squares[l] += static_cast<double>(value[d + l]) * value[d + l];
-}
-
-double coalesce_table(const Lookups& lookups, int64_t table, int64_t dim, const float* grad, const RowGradients& out,
-                      Entry* entries, Entry* spare) {
-  const int64_t count = lookups.count(table);
-  const int64_t first = out.starts[table];
-  const Entry* sorted = sort_by_id(entries, spare, count, list_lookups(lookups, table, entries));
-  int64_t unique = 0;
-  double squares[kLanes] = {};
-  for (int64_t i = 0; i < count; ++unique) {
-    const int64_t id = id_of(sorted[i]);
-    float* const value = out.values + (first + unique) * dim;
-    out.rows[first + unique] = id;
-    std::memset(value, 0, dim * sizeof(float));
-    for (; i < count && id_of(sorted[i]) == id; ++i) {
-      const int64_t b = sample_of(sorted[i]);
-      const float* const from = grad + (b * lookups.tables + table) * dim;
-      const int64_t bag = table * lookups.batch + b;
-      const int64_t size =
-          lookups.mean && lookups.offsets != nullptr ? lookups.offsets[bag + 1] - lookups.offsets[bag] : 1;
-      if (size == 1) {
-        for (int64_t d = 0; d < dim; ++d) value[d] += from[d];
-      } else {
+    if (!packs(runs.starts[runs.rows])) return from;
+    float* const packed = packed_.of(worker);
+    for (int64_t b = 0; b < lookups_.batch; ++b) {
+      const int64_t size = offsets[b + 1] - offsets[b];
+      if (size == 0) continue;
+      float* __restrict__ const to = packed + b * dim_;
+      const float* __restrict__ const sample = own + b * stride;
+      if (lookups_.mean && size > 1) {
         const float divisor = static_cast<float>(size);
-        for (int64_t d = 0; d < dim; ++d) value[d] += from[d] / divisor;
+        for (int64_t d = 0; d < dim_; ++d) to[d] = sample[d] / divisor;
+      } else {
+        std::memcpy(to, sample, dim_ * sizeof(float));
       }
     }
-    add_squares(value, dim, squares);
+    from.grad = packed;
+    from.stride = dim_;
+    from.packed = true;
+    return from;
   }
-  out.counts[table] = unique;
+
+  const Lookups& lookups_;
+  int64_t dim_;
+  Scratch<Part> parts_;
+  int64_t count_;
+  int workers_;
+  Scratch<Entry> entries_, spare_;
+  Scratch<uint32_t> samples_;
+  Scratch<float> packed_, space_;
+};
+
+template <Optimizer kOptimizer>
+void update(float* const* data, float* const* state, const Lookups& lookups, int64_t dim, const float* grad,
+            const Step& step, int threads) {
+  const Plan plan(lookups, dim, threads);
+  plan.for_parts(grad, threads, [&](int64_t p, const Runs& runs, const Gradients& from, float* space) {
+    float* const table = data[plan.part(p).table];
+    float* const sums = kOptimizer == Optimizer::sgd ? nullptr : state[plan.part(p).table];
+    const auto ahead = [&](int64_t row) __attribute__((always_inline)) {
+      if (row < runs.rows) prefetch_far<kOptimizer>(table, sums, runs.id(row), dim);
+    };
+    for (int64_t row = 0; row < kGroup; ++row) ahead(row);
+    Group group;
+    for (int64_t first = 0; first < runs.rows; first += kGroup) {
+      sum_group(runs, first, from, dim, space, group, ahead);
+      for (int64_t r = 0; r < group.count; ++r) prefetch_near<kOptimizer>(table, sums, group.rows[r], dim);
+      step_group<kOptimizer>(table, sums, group, dim, step);
+    }
+  });
+}
+
+template <Optimizer kOptimizer>
+void step_rows(float* const* data, float* const* state, const RowGradients& gradients, int64_t tables, int64_t dim,
+               const Step& step, int threads) {
+  // A piece of work is up to kUpdates places of one table: first_piece tells which table a piece belongs to.
+  const Scratch<int64_t> first_piece(1, tables + 1);
+  const Scratch<float> groups(threads, kGroup * padded(dim));
+  int64_t* const first = first_piece.of(0);
+  first[0] = 0;
+  for (int64_t t = 0; t < tables; ++t) first[t + 1] = first[t] + (gradients.counts[t] + kUpdates - 1) / kUpdates;
+  parallel_rows(first[tables], 1, threads, [&](int64_t begin, int64_t end, int worker) {
+    float* const space = groups.of(worker);
+    std::memset(space, 0, kGroup * padded(dim) * sizeof(float));
+    int64_t t = 0;
+    for (int64_t piece = begin; piece < end; ++piece) {
+      while (piece >= first[t + 1]) ++t;
+      const int64_t from = (piece - first[t]) * kUpdates;
+      const int64_t to = from + kUpdates < gradients.counts[t] ? from + kUpdates : gradients.counts[t];
+      const int64_t* const rows = gradients.rows + gradients.starts[t];
+      float* const sums = kOptimizer == Optimizer::sgd ? nullptr : state[t];
+      for (int64_t i = from; i < to; i += kGroup) {
+        Group group;
+        group.count = to - i < kGroup ? to - i : kGroup;
+        for (int64_t r = 0; r < group.count; ++r) {
+          if (i + r + kGroup < gradients.counts[t]) {
+            prefetch_far<kOptimizer>(data[t], sums, rows[i + r + kGroup], dim);
+          }
+          group.rows[r] = rows[i + r];
+          group.values[r] = gradients.values + (gradients.starts[t] + i + r) * dim;
+          if (dim % kSquares == 0) continue;
+          std::memcpy(space + r * padded(dim), group.values[r], dim * sizeof(float));
+          group.values[r] = space + r * padded(dim);
+        }
+        step_group<kOptimizer>(data[t], sums, group, dim, step);
+      }
+    }
+  });
+}
+
+double sum_of(const double* squares, int64_t count) {
   double sum = 0.0;
-  for (const double lane : squares) sum += lane;
+  for (int64_t i = 0; i < count; ++i) sum += squares[i];
   return sum;
 }
 
@@ -103,54 +169,73 @@ double coalesce_table(const Lookups& lookups, int64_t table, int64_t dim, const 
 
 double embedding_bag_coalesce(const Lookups& lookups, int64_t dim, const float* grad, const RowGradients& out,
                               int threads) {
-  const int64_t total = lookups.total();
-  const Scratch<Entry> entries(1, total);
-  const Scratch<Entry> spare(1, total);
-  const Scratch<double> squares(1, lookups.tables);
   out.starts[0] = 0;
   for (int64_t t = 0; t < lookups.tables; ++t) out.starts[t + 1] = out.starts[t] + lookups.count(t);
-  parallel_rows(lookups.tables, 1, threads, [&](int64_t begin, int64_t end, int) {
-    for (int64_t t = begin; t < end; ++t) {
-      squares.of(0)[t] = coalesce_table(lookups, t, dim, grad, out, entries.of(0) + out.starts[t],
-                                        spare.of(0) + out.starts[t]);
-    }
-  });
-  double sum = 0.0;
-  for (int64_t t = 0; t < lookups.tables; ++t) sum += squares.of(0)[t];
-  return sum;
-}
-
-void embedding_bag_adagrad(float* const* data, float* const* state, const RowGradients& gradients, int64_t tables,
-                           int64_t dim, float lr, float eps, float scale, int threads) {
-  // A piece of work is up to kUpdates places of one table: first_piece tells which table a piece belongs to.
-  const Scratch<int64_t> first_piece(1, tables + 1);
-  int64_t* const first = first_piece.of(0);
-  first[0] = 0;
-  for (int64_t t = 0; t < tables; ++t) first[t + 1] = first[t] + (gradients.counts[t] + kUpdates - 1) / kUpdates;
-  parallel_rows(first[tables], 1, threads, [&](int64_t begin, int64_t end, int) {
-    int64_t t = 0;
-    for (int64_t piece = begin; piece < end; ++piece) {
-      while (piece >= first[t + 1]) ++t;
-      const int64_t from = (piece - first[t]) * kUpdates;
-      const int64_t to = from + kUpdates < gradients.counts[t] ? from + kUpdates : gradients.counts[t];
-      const int64_t* const rows = gradients.rows + gradients.starts[t];
-      const float* const values = gradients.values + gradients.starts[t] * dim;
-      for (int64_t i = from; i < to; ++i) {
-        if (i + 8 < to) {
-          __builtin_prefetch(data[t] + rows[i + 8] * dim, 1);
-          __builtin_prefetch(state[t] + rows[i + 8] * dim, 1);
-        }
-        float* __restrict__ const row = data[t] + rows[i] * dim;
-        float* __restrict__ const sum = state[t] + rows[i] * dim;
-        const float* __restrict__ const gradient = values + i * dim;
-        for (int64_t d = 0; d < dim; ++d) {
-          const float g = scale * gradient[d];
-          sum[d] += g * g;
-          row[d] += -lr * g / (std::sqrt(sum[d]) + eps);
-        }
+  const Plan plan(lookups, dim, threads);
+  const Scratch<double> squares(1, plan.parts());
+  const Scratch<int64_t> places(1, plan.parts());  // the first place of each part
+  const Scratch<int64_t> counts(1, plan.parts());
+  plan.for_parts(grad, threads, [&](int64_t p, const Runs& runs, const Gradients& from, float* space) {
+    const int64_t place = out.starts[plan.part(p).table] + runs.below;
+    double sums[kSquares] = {};
+    Group group;
+    for (int64_t first = 0; first < runs.rows; first += kGroup) {
+      sum_group(runs, first, from, dim, space, group, [](int64_t) {});
+      add_squares(group, dim, sums);
+      for (int64_t r = 0; r < group.count; ++r) {
+        out.rows[place + first + r] = group.rows[r];
+        std::memcpy(out.values + (place + first + r) * dim, group.values[r], dim * sizeof(float));
       }
     }
+    places.of(0)[p] = place;
+    counts.of(0)[p] = runs.rows;
+    squares.of(0)[p] = sum_of(sums, kSquares);
   });
+  for (int64_t t = 0; t < lookups.tables; ++t) out.counts[t] = 0;
+  for (int64_t p = 0; p < plan.parts(); ++p) {
+    // Repeated rows leave gaps between the parts of a table: move them together.
+    const int64_t table = plan.part(p).table, count = counts.of(0)[p];
+    const int64_t from = places.of(0)[p], to = out.starts[table] + out.counts[table];
+    if (from != to) {
+      std::memmove(out.rows + to, out.rows + from, count * sizeof(int64_t));
+      std::memmove(out.values + to * dim, out.values + from * dim, count * dim * sizeof(float));
+    }
+    out.counts[table] += count;
+  }
+  return sum_of(squares.of(0), plan.parts());
+}
+
+double embedding_bag_square_norm(const Lookups& lookups, int64_t dim, const float* grad, int threads) {
+  const Plan plan(lookups, dim, threads);
+  const Scratch<double> squares(1, plan.parts());
+  plan.for_parts(grad, threads, [&](int64_t p, const Runs& runs, const Gradients& from, float* space) {
+    double sums[kSquares] = {};
+    Group group;
+    for (int64_t first = 0; first < runs.rows; first += kGroup) {
+      sum_group(runs, first, from, dim, space, group, [](int64_t) {});
+      add_squares(group, dim, sums);
+    }
+    squares.of(0)[p] = sum_of(sums, kSquares);
+  });
+  return sum_of(squares.of(0), plan.parts());
+}
+
+void embedding_bag_step(float* const* data, float* const* state, const RowGradients& gradients, int64_t tables,
+                        int64_t dim, const Step& step, int threads) {
+  if (dim == 0) return;
+  const auto chosen = step.optimizer == Optimizer::adagrad            ? step_rows<Optimizer::adagrad>
+                      : step.optimizer == Optimizer::row_wise_adagrad ? step_rows<Optimizer::row_wise_adagrad>
+                                                                      : step_rows<Optimizer::sgd>;
+  chosen(data, state, gradients, tables, dim, step, threads);
+}
+
+void embedding_bag_update(float* const* data, float* const* state, const Lookups& lookups, int64_t dim,
+                          const float* grad, const Step& step, int threads) {
+  if (dim == 0) return;
+  const auto chosen = step.optimizer == Optimizer::adagrad            ? update<Optimizer::adagrad>
+                      : step.optimizer == Optimizer::row_wise_adagrad ? update<Optimizer::row_wise_adagrad>
+                                                                      : update<Optimizer::sgd>;
+  chosen(data, state, lookups, dim, grad, step, threads);
 }
 
 }  // namespace kernels::KERNEL_ISA

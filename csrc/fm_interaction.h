@@ -8,10 +8,14 @@
 FOR_EACH_ISA(
     // out[b, d] = (sum over f of x[b, f, d])^2 - sum over f of x[b, f, d]^2, without the usual factor 1/2.
     // Computed as 2 * sum over f of x[f] * (x[0] + ... + x[f-1]): the same number without subtracting two large ones.
-    // x: float32 [batch, features, dim]; out: float32 [batch, dim]. Sums run over f in order in float32.
-    void fm_interaction(const float* x, int64_t batch, int64_t features, int64_t dim, float* out, int threads);
+    // x: [batch, features, dim]; out: [batch, dim]. T: float, or uint16_t for the bits of bfloat16. Any batch,
+    // features, dim from 0. Sums run over f in order in float32, each step rounded twice: the same bits on every
+    // instruction set. A bfloat16 result is rounded to nearest even at the end.
+    template <class T>
+    void fm_interaction(const T* x, int64_t batch, int64_t features, int64_t dim, T* out, int threads);
 
     // grad_x[b, f, d] = 2 * grad[b, d] * (sum over the other features of x[b, :, d]).
-    // grad: float32 [batch, dim]; grad_x: float32 [batch, features, dim].
-    void fm_interaction_backward(const float* x, const float* grad, int64_t batch, int64_t features, int64_t dim,
-                                 float* grad_x, int threads);)
+    // grad: [batch, dim]; grad_x: [batch, features, dim], in the same arithmetic.
+    template <class T>
+    void fm_interaction_backward(const T* x, const T* grad, int64_t batch, int64_t features, int64_t dim, T* grad_x,
+                                 int threads);)

@@ -9,7 +9,8 @@
 
 namespace kernels {
 
-// portable: plain C++. avx2: with FMA, BMI2, POPCNT (2013). avx512: with F, BW, DQ, VL, VPOPCNTDQ (Ice Lake, Zen 4).
+// portable: plain C++. avx2: with FMA, F16C, BMI2, POPCNT (2013). avx512: with F, BW, DQ, VL, VBMI, VPOPCNTDQ (Ice Lake,
+// Zen 4).
 enum class Isa { portable = 0, avx2 = 1, avx512 = 2 };
 
 Isa best_isa();            // the best that both this build and this machine have

@@ -8,14 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pimsim.crossbar_cells import Cells
+from pimsim.crossbar_noise import NoiseScale, draws
 
 if TYPE_CHECKING:
     from pimsim.crossbar import Arithmetic
 
 
-def convert(sums: NDArray[np.int64], adc_bits: int, adc_step: int) -> NDArray[np.int64]:
-    """What the ADC makes of column sums: `min(floor(s / step + 1/2), 2^bits - 1) * step`."""
-    return np.minimum((2 * sums + adc_step) // (2 * adc_step), (1 << adc_bits) - 1) * adc_step
+def convert(sums: NDArray[np.int64], arithmetic: Arithmetic, fraction_bits: int = 0) -> NDArray[np.int64]:
+    """What the ADC makes of column sums, which come in units of 2^-fraction_bits: see `Arithmetic`."""
+    step, offset = arithmetic.adc_step << fraction_bits, arithmetic.adc_offset * (1 << fraction_bits)
+    levels = (2 * (sums - offset) + step) // (2 * step)
+    return np.clip(levels, 0, (1 << arithmetic.adc_bits) - 1) * arithmetic.adc_step + arithmetic.adc_offset
 
 
 def input_phases(
@@ -34,17 +37,31 @@ def input_phases(
 
 
 def multiply_cells(
-    cells: Cells, arithmetic: Arithmetic, codes: NDArray[Any], input_bits: int, signed: bool
+    cells: Cells,
+    arithmetic: Arithmetic,
+    codes: NDArray[Any],
+    input_bits: int,
+    signed: bool,
+    seed: int = 0,
+    first_vector: int = 0,
 ) -> NDArray[np.int64]:
     """The product of `codes` `[vectors, inputs]` with stored cells: int64 `[vectors, outputs]`."""
     slices, inputs, outputs = cells.levels.shape
     out = np.zeros((len(codes), outputs), np.int64)
+    vectors = np.arange(first_vector, first_vector + len(codes))
+    step = arithmetic.adc_step << cells.fraction_bits
+    scale = NoiseScale.of(arithmetic.noise * (1 << cells.fraction_bits), step)
     for block, first in enumerate(range(0, inputs, cells.rows)):
         rows = slice(first, first + cells.rows)
-        for digits, weight in input_phases(codes[:, rows], input_bits, arithmetic.dac_bits, signed):
+        phases = input_phases(codes[:, rows], input_bits, arithmetic.dac_bits, signed)
+        for phase, (digits, weight) in enumerate(phases):
             for index in range(slices):
                 sums = digits @ cells.levels[index, rows].astype(np.int64)
-                levels = convert(sums, arithmetic.adc_bits, arithmetic.adc_step)
+                if arithmetic.noise:
+                    sums += scale.values(
+                        draws(seed, vectors, outputs, block=block, slices=slices, index=index, phase=phase)
+                    )
+                levels = convert(sums, arithmetic, cells.fraction_bits)
                 out += cells.signs[index, block] * levels * (weight << int(cells.shifts[index]))
         out += codes[:, rows].astype(np.int64).sum(axis=1, keepdims=True) * cells.gains[block]
     return out

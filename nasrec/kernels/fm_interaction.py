@@ -5,24 +5,30 @@ from __future__ import annotations
 import numpy as np
 
 from nasrec import _kernels
+from nasrec.kernels.bfloat16 import FloatsOrBits, in_float32
 from nasrec.kernels.implementation import Floats, Implementation, is_compiled
 
 
-def fm_interaction(x: Floats, *, implementation: Implementation = "kernel") -> Floats:
+def fm_interaction(x: FloatsOrBits, *, implementation: Implementation = "kernel") -> FloatsOrBits:
     """Squared sum minus sum of squares over the features: `[batch, features, dim]` to `[batch, dim]`.
 
-    Rendle's second-order factorisation machine (ICDM 2010) in NASRec's form, without the factor 1/2.
+    Rendle's second-order factorisation machine (ICDM 2010) in NASRec's form, without the factor 1/2. `x` is float32, or
+    uint16 with the bits of bfloat16, and so is the result; sums are float32, the same bits on every instruction set.
     """
     if is_compiled(implementation):
         return _kernels.fm_interaction(x)
-    return _fm_interaction(x)
+    result: FloatsOrBits = in_float32(_fm_interaction, x)
+    return result
 
 
-def fm_interaction_backward(x: Floats, grad: Floats, *, implementation: Implementation = "kernel") -> Floats:
-    """The gradient of `fm_interaction` with respect to `x`, from `grad` shaped as its result."""
+def fm_interaction_backward(
+    x: FloatsOrBits, grad: FloatsOrBits, *, implementation: Implementation = "kernel"
+) -> FloatsOrBits:
+    """The gradient of `fm_interaction` with respect to `x`, from `grad` shaped as its result and of the same kind."""
     if is_compiled(implementation):
         return _kernels.fm_interaction_backward(x, grad)
-    return _fm_interaction_backward(x, grad)
+    gradient: FloatsOrBits = in_float32(_fm_interaction_backward, x, grad)
+    return gradient
 
 
 def _fm_interaction(x: Floats) -> Floats:

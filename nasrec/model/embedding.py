@@ -87,9 +87,9 @@ class EmbeddingTables(nn.Module):
             return
         gradients = self._row_gradients()
         if isinstance(gradients, RowGradients):
-            kernels.embedding_bag_adagrad(
+            kernels.embedding_bag_step(
                 [_array(table) for table in self.tables], [_array(state) for state in self._states()], gradients,
-                lr=lr, eps=eps, scale=scale,
+                optimizer="adagrad", lr=lr, eps=eps, scale=scale,
             )  # fmt: skip
         else:
             embedding_torch.adagrad(list(self.tables), self._states(), gradients, lr, eps, scale)

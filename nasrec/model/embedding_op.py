@@ -15,7 +15,6 @@ from torch import Tensor
 from nasrec import kernels
 from nasrec.kernels import Pooling
 from nasrec.model.embedding_torch import bags_of_tables
-from nasrec.model.interaction import uses_kernels
 from nasrec.model.kernel_ops import array, define, differentiate, tensor
 
 
@@ -39,11 +38,13 @@ def embedding_bag(
 def look_up(tables: list[Tensor], ids: Tensor, offsets: Tensor | None, weights: Tensor | None, pooling: str) -> Tensor:
     """What the operator computes: the kernel where it takes the tables, torch's operators elsewhere."""
     _check(tables, weights, pooling)
-    if weights is None and all(uses_kernels(table) for table in tables):
+    if _takes(tables, weights):
+        stored = [array(table) for table in tables]
         return tensor(
-            kernels.embedding_bag([array(table) for table in tables], array(ids), _or_none(offsets),
-                                  pooling=cast(Pooling, pooling))
-        )  # fmt: skip
+            kernels.embedding_bag(
+                stored, array(ids), _or_none(offsets), weights=_or_none(weights), pooling=cast(Pooling, pooling)
+            )
+        )
     pooled = []
     for table, bags in zip(tables, _bags(tables, ids, offsets, weights, pooling), strict=True):
         values = table[bags.ids].to(_result_dtype(tables)) * bags.factors
@@ -85,10 +86,11 @@ def _backward(
     tables: list[Tensor], ids: Tensor, offsets: Tensor | None, weights: Tensor | None, grad: Tensor, pooling: str
 ) -> list[Tensor]:
     """The gradient of each table, in its own precision."""
-    if weights is None and uses_kernels(grad):
+    if _takes(tables, weights):
         rows = kernels.embedding_bag_coalesce(
-            [len(table) for table in tables], array(ids), _or_none(offsets), array(grad), pooling=cast(Pooling, pooling)
-        )
+            [len(table) for table in tables], array(ids), _or_none(offsets), array(grad),
+            weights=_or_none(weights), pooling=cast(Pooling, pooling),
+        )  # fmt: skip
         grads = [table.new_zeros(table.shape) for table in tables]
         for index, dense in enumerate(grads):
             touched, values = rows.of_table(index)
@@ -152,8 +154,18 @@ def _result_dtype(tables: Sequence[Tensor]) -> torch.dtype:
     return torch.float64 if tables[0].dtype == torch.float64 else torch.float32
 
 
-def _or_none(offsets: Tensor | None) -> Any:
-    return None if offsets is None else array(offsets)
+def _takes(tables: Sequence[Tensor], weights: Tensor | None) -> bool:
+    """Kernels take float32, float16 and bfloat16 on the CPU, all tables of one kind, and weights of float32."""
+    kind = tables[0].dtype
+    return (
+        kind in (torch.float32, torch.float16, torch.bfloat16)
+        and all(table.is_cpu and table.dtype == kind for table in tables)
+        and (weights is None or weights.dtype == torch.float32)
+    )
+
+
+def _or_none(x: Tensor | None) -> Any:
+    return None if x is None else array(x)
 
 
 _ARGUMENTS = "Tensor[] tables, Tensor ids, Tensor? offsets, "

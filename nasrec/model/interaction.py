@@ -1,4 +1,4 @@
-"""Feature interactions as torch functions: the compiled kernels on CPU float32, torch's own operators elsewhere.
+"""Feature interactions as torch functions: the compiled kernels on the CPU, torch's own operators elsewhere.
 
 Importing this registers the operators `torch.ops.nasrec.dot_interaction`, `fm_interaction`, `low_rank_cross` and
 `attention` (see `nasrec.model.kernel_ops`). The functions here call them under torch.compile and torch.export, and the
@@ -20,17 +20,22 @@ def uses_kernels(x: Tensor) -> bool:
     return x.is_cpu and x.dtype == torch.float32
 
 
+def takes_bfloat16(x: Tensor) -> bool:
+    """The same where the kernel takes bfloat16 too; it adds up in float32 and rounds its result once."""
+    return x.is_cpu and (x.dtype == torch.float32 or x.dtype == torch.bfloat16)
+
+
 def dot_interaction(x: Tensor, *, diagonal: bool = False) -> Tensor:
     """Dot products of all pairs of features: `[B, F, D]` to `[B, F(F-1)/2]`, pairs (1,0), (2,0), (2,1), (3,0), ...
 
     With `diagonal` the pairs of a feature with itself too: `[B, F(F+1)/2]`, (0,0), (1,0), (1,1), (2,0), ...
     """
-    return _DOT(x, diagonal) if uses_kernels(x) else interaction_torch.dot_interaction(x, diagonal)
+    return _DOT(x, diagonal) if takes_bfloat16(x) else interaction_torch.dot_interaction(x, diagonal)
 
 
 def fm_interaction(x: Tensor) -> Tensor:
     """Squared sum minus sum of squares over the features (NASRec's FM, no factor 1/2): `[B, F, D]` to `[B, D]`."""
-    return _FM(x) if uses_kernels(x) else interaction_torch.fm_interaction(x)
+    return _FM(x) if takes_bfloat16(x) else interaction_torch.fm_interaction(x)
 
 
 def low_rank_cross(x0: Tensor, x: Tensor, down: Tensor, up: Tensor, bias: Tensor) -> Tensor:
@@ -52,14 +57,14 @@ def attention(qkv: Tensor, heads: int) -> Tensor:
 
 
 def _dot(x: Tensor, diagonal: bool = False) -> Tensor:
-    if uses_kernels(x) and not diagonal:
-        return tensor(kernels.dot_interaction(array(x)))
+    if takes_bfloat16(x):
+        return tensor(kernels.dot_interaction(array(x), diagonal=diagonal))
     return interaction_torch.dot_interaction(x, diagonal)
 
 
 def _dot_backward(x: Tensor, grad: Tensor, diagonal: bool = False) -> Tensor:
-    if uses_kernels(x) and not diagonal:
-        return tensor(kernels.dot_interaction_backward(array(x), array(grad)))
+    if takes_bfloat16(x):
+        return tensor(kernels.dot_interaction_backward(array(x), array(grad), diagonal=diagonal))
     return interaction_torch.dot_interaction_backward(x, grad, diagonal)
 
 
@@ -69,11 +74,11 @@ def _dot_shape(x: Tensor, diagonal: bool = False) -> Tensor:
 
 
 def _fm(x: Tensor) -> Tensor:
-    return tensor(kernels.fm_interaction(array(x))) if uses_kernels(x) else interaction_torch.fm_interaction(x)
+    return tensor(kernels.fm_interaction(array(x))) if takes_bfloat16(x) else interaction_torch.fm_interaction(x)
 
 
 def _fm_backward(x: Tensor, grad: Tensor) -> Tensor:
-    if uses_kernels(x):
+    if takes_bfloat16(x):
         return tensor(kernels.fm_interaction_backward(array(x), array(grad)))
     return interaction_torch.fm_interaction_backward(x, grad)
 
@@ -84,13 +89,19 @@ def _fm_shape(x: Tensor) -> Tensor:
 
 
 def _cross(x0: Tensor, x: Tensor, down: Tensor, up: Tensor, bias: Tensor) -> Tensor:
-    return interaction_torch.low_rank_cross(*(part.contiguous() for part in (x0, x, down, up, bias)))
+    if uses_kernels(x):
+        return tensor(kernels.low_rank_cross(array(x0), array(x), array(down), array(up), array(bias)))
+    return interaction_torch.low_rank_cross(x0, x, down, up, bias)
 
 
 def _cross_backward(
     x0: Tensor, x: Tensor, down: Tensor, up: Tensor, bias: Tensor, grad: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    return interaction_torch.low_rank_cross_backward(*(part.contiguous() for part in (x0, x, down, up, bias, grad)))
+    if uses_kernels(x):
+        arrays = (array(x0), array(x), array(down), array(up), array(bias), array(grad))
+        dx0, dx, ddown, dup, dbias = kernels.low_rank_cross_backward(*arrays)
+        return tensor(dx0), tensor(dx), tensor(ddown), tensor(dup), tensor(dbias)
+    return interaction_torch.low_rank_cross_backward(x0, x, down, up, bias, grad)
 
 
 def _cross_shape(x0: Tensor, x: Tensor, down: Tensor, up: Tensor, bias: Tensor) -> Tensor:

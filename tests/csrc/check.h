@@ -92,11 +92,30 @@ class Block {
   T* first_;
 };
 
-inline Block<float> random_floats(Random& random, int64_t count) {
-  Block<float> values(count, random.coin());
-  for (int64_t i = 0; i < count; ++i) values[i] = random.real();
+// The value of a number of a kernel: float, or uint16_t for the bits of bfloat16.
+inline double value_of(float number) { return number; }
+inline double value_of(uint16_t number) {
+  const uint32_t bits = static_cast<uint32_t>(number) << 16;
+  float value;
+  std::memcpy(&value, &bits, sizeof value);
+  return value;
+}
+
+inline void set(float* number, float value) { *number = value; }
+inline void set(uint16_t* number, float value) {  // towards zero: any bfloat16 will do
+  uint32_t bits;
+  std::memcpy(&bits, &value, sizeof bits);
+  *number = static_cast<uint16_t>(bits >> 16);
+}
+
+template <class T>
+Block<T> random_numbers(Random& random, int64_t count) {
+  Block<T> values(count, random.coin());
+  for (int64_t i = 0; i < count; ++i) set(&values[i], random.real());
   return values;
 }
+
+inline Block<float> random_floats(Random& random, int64_t count) { return random_numbers<float>(random, count); }
 
 template <class T>
 Block<T> copy(const Block<T>& from) {
@@ -105,9 +124,12 @@ Block<T> copy(const Block<T>& from) {
   return values;
 }
 
-// |got - wanted| <= `units` float32 roundings of `scale`, the sum of the sizes of what was added up.
-inline bool near(float got, double wanted, double scale, double units) {
-  return std::fabs(got - wanted) <= units * 0x1p-24 * scale + 1e-37;
+// |got - wanted| <= `units` float32 roundings of `scale`, the sum of the sizes of what was added up; and one rounding
+// to bfloat16, where the result is one.
+template <class T>
+bool near(T got, double wanted, double scale, double units) {
+  const double last = sizeof(T) == 2 ? 0x1p-8 * std::fabs(wanted) : 0.0;
+  return std::fabs(value_of(got) - wanted) <= 1.01 * (units * 0x1p-24 * scale + last) + 1e-37;
 }
 
 inline int64_t cases() {

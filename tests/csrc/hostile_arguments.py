@@ -12,8 +12,8 @@ Arguments = list[Any]
 
 DTYPES = [np.float32, np.float64, np.float16, np.int64, np.int32, np.uint64, np.uint16, np.uint8, np.bool_, "<M8[s]"]
 NUMBERS = [
-    0, 1, 2, 3, 7, 8, 63, 64, 65, 1024, -1, -2, 2**31 - 1, 2**31, 2**32, 2**40, -(2**31), -(2**63), 2**63 - 1, 2**63 - 2,
-    2**62, 2**64 - 1, 2**64, -(2**64), 10**30, 0.5, -0.0, float("nan"), float("inf"), 1e38, True, False,
+    0, 1, 2, 3, 7, 8, 63, 64, 65, 1024, -1, -2, 2**31 - 1, 2**31, 2**32, 2**40, -(2**31), -(2**63), 2**63 - 1,
+    2**62, 2**63 - 2, 2**64 - 1, 2**64, -(2**64), 10**30, 0.5, -0.0, float("nan"), float("inf"), 1e38, True, False,
 ]  # fmt: skip
 THINGS = [None, "sum", b"", [], [[1.0]], (), {}, object(), 1j, np.float32(1), slice(1)]
 SIZES = [0, 1, 1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 33]
@@ -137,19 +137,45 @@ def spoiled_numbers(r: random.Random, a: np.ndarray) -> np.ndarray:
 # --- right arguments ---
 
 
+def bfloat16(values: np.ndarray) -> np.ndarray:
+    return (values.view(np.uint32) >> 16).astype(np.uint16)
+
+
 def interaction(r: random.Random) -> Arguments:
-    return [floats(r, r.choice([*SIZES, 70]), r.choice(SIZES), r.choice(SIZES))]
+    x = floats(r, r.choice([*SIZES, 70]), r.choice(SIZES), r.choice(SIZES))
+    return [x if r.randrange(2) else bfloat16(x)]
+
+
+def like(r: random.Random, x: np.ndarray, *shape: int) -> np.ndarray:
+    """Numbers of the kind of x."""
+    values = floats(r, *shape)
+    return values if x.dtype == np.float32 else bfloat16(values)
+
+
+def dot_interaction(r: random.Random) -> Arguments:
+    return [*interaction(r), bool(r.randrange(2))]
 
 
 def dot_interaction_backward(r: random.Random) -> Arguments:
-    (x,) = interaction(r)
-    features = x.shape[1]
-    return [x, floats(r, x.shape[0], features * (features - 1) // 2)]
+    x, diagonal = dot_interaction(r)
+    features = x.shape[1] + diagonal
+    return [x, like(r, x, x.shape[0], features * (features - 1) // 2), diagonal]
 
 
 def fm_interaction_backward(r: random.Random) -> Arguments:
     (x,) = interaction(r)
-    return [x, floats(r, x.shape[0], x.shape[2])]
+    return [x, like(r, x, x.shape[0], x.shape[2])]
+
+
+def low_rank_cross(r: random.Random) -> Arguments:
+    batch, dim, rank = r.choice([*SIZES, 70]), r.choice(SIZES), r.choice(SIZES)
+    sizes = [(batch, dim), (batch, dim), (rank, dim), (dim, rank), (dim,)]
+    return [floats(r, *shape) for shape in sizes]
+
+
+def low_rank_cross_backward(r: random.Random) -> Arguments:
+    arguments = low_rank_cross(r)
+    return [*arguments, floats(r, *arguments[0].shape)]
 
 
 def attention(r: random.Random) -> Arguments:
@@ -176,18 +202,45 @@ def lookups(r: random.Random) -> tuple[list[int], np.ndarray, np.ndarray | None,
     return rows, np.concatenate(parts).astype(np.int64), offsets, batch
 
 
+def weights_for(r: random.Random, ids: np.ndarray) -> tuple[np.ndarray | None, bool]:
+    """Weights of the lookups, or none, and whether bags are averaged."""
+    mean = bool(r.randrange(2))
+    return (None if mean or r.randrange(2) else floats(r, *ids.shape)), mean
+
+
 def embedding_bag(r: random.Random) -> Arguments:
-    rows, ids, offsets, _ = lookups(r)
-    dim = r.choice(SIZES)
-    return [[floats(r, size, dim) for size in rows], ids, offsets, bool(r.randrange(2))]
+    rows, ids, offsets, batch = lookups(r)
+    dim, dtype = r.choice(SIZES), r.choice([np.float32, np.float16, np.uint16])
+    tables = [floats(r, size, dim) for size in rows]
+    tables = [bfloat16(table) if dtype == np.uint16 else table.astype(dtype) for table in tables]
+    out = floats(r, batch, len(rows), dim) if r.randrange(2) else None
+    return [tables, ids, offsets, *weights_for(r, ids), out]
+
+
+def embedding_bag_codes(r: random.Random) -> Arguments:
+    rows, ids, offsets, batch = lookups(r)
+    dim, bits = r.choice(SIZES), r.choice([8, 4])
+    width = -(-dim // 16) * 16 * bits // 8
+    codes = [filler(r).integers(0, 256, (size, width)).astype(np.uint8) for size in rows]
+    out = floats(r, batch, len(rows), dim) if r.randrange(2) else None
+    return [codes, [floats(r, size, 2) for size in rows], bits, dim, ids, offsets, *weights_for(r, ids), out]
 
 
 def embedding_bag_coalesce(r: random.Random) -> Arguments:
     rows, ids, offsets, batch = lookups(r)
-    return [rows, ids, offsets, floats(r, batch, len(rows), r.choice(SIZES)), bool(r.randrange(2))]
+    weights, mean = weights_for(r, ids)
+    return [rows, ids, offsets, weights, floats(r, batch, len(rows), r.choice(SIZES)), mean]
 
 
-def embedding_bag_adagrad(r: random.Random) -> Arguments:
+def optimizer(r: random.Random, sizes: list[int], dim: int) -> tuple[list[np.ndarray], list[np.ndarray] | None, int]:
+    """Tables, states and the number of the optimiser: 0 Adagrad, 1 row-wise Adagrad, 2 gradient descent."""
+    number = r.randrange(3)
+    tables = [floats(r, size, dim) for size in sizes]
+    states = [np.abs(floats(r, size)) if number else np.abs(floats(r, size, dim)) for size in sizes]
+    return tables, (None if number == 2 else states), number
+
+
+def embedding_bag_step(r: random.Random) -> Arguments:
     dim = r.choice(SIZES)
     sizes = [r.choice([1, 2, 5, 100]) for _ in range(r.choice([1, 1, 2, 3]))]
     touched = [sorted(filler(r).choice(size, r.randrange(size + 1), replace=False)) for size in sizes]
@@ -197,9 +250,23 @@ def embedding_bag_adagrad(r: random.Random) -> Arguments:
     for start, rows in zip(starts, touched, strict=False):
         places[start : start + len(rows)] = rows
     counts = np.array([len(rows) for rows in touched], np.int64)
-    tables = [floats(r, size, dim) for size in sizes]
-    states = [np.abs(floats(r, size, dim)) for size in sizes]
-    return [tables, states, starts, counts, places, floats(r, len(places), dim), 0.1, 1e-10, 1.0]
+    tables, states, number = optimizer(r, sizes, dim)
+    return [tables, states, starts, counts, places, floats(r, len(places), dim), number, 0.1, 1e-10, 1.0]
+
+
+def embedding_bag_update(r: random.Random) -> Arguments:
+    rows, ids, offsets, batch = lookups(r)
+    weights, mean = weights_for(r, ids)
+    dim = r.choice(SIZES)
+    tables, states, number = optimizer(r, rows, dim)
+    grad = floats(r, batch, len(rows), dim)
+    return [tables, states, ids, offsets, weights, grad, mean, number, 0.1, 1e-10, 1.0]
+
+
+def converter(r: random.Random) -> Arguments:
+    """ADC bits, step, offset, bits of a fraction, noise."""
+    noise = (r.getrandbits(64), r.randrange(9), r.randrange(32768), r.choice([-1, 0, 5]), r.randrange(15))
+    return [r.randrange(1, 31), r.choice([1, 2, 3, 1000]), r.choice([0, 0, 3, -5]), 0, r.choice([None, noise])]
 
 
 def crossbar_mac(r: random.Random) -> Arguments:
@@ -220,24 +287,77 @@ def crossbar_mac(r: random.Random) -> Arguments:
         r.randrange(1, 17),
         bool(r.randrange(2)),
         r.randrange(1, 9),
-        r.randrange(1, 31),
-        r.choice([1, 2, 3, 1000]),
+        *converter(r)[: r.choice([2, 3, 4, 5])],
+    ]
+
+
+def levels(r: random.Random, bits: int) -> np.ndarray:
+    shape = (r.choice([1, 2, 4]), r.choice([1, 5, 64, 65, 200]), r.choice([1, 7, 8, 9]))
+    return filler(r).integers(0, 2**bits, shape).astype(np.uint16)
+
+
+def crossbar_pack(r: random.Random) -> Arguments:
+    bits = r.choice([1, 2, 5, 16])
+    return [levels(r, bits), r.choice([5, 64, 100, 300]), bits]
+
+
+def crossbar_tables(r: random.Random) -> Arguments:
+    """Levels, rows of a block, tables in a list or 0, bits of an index, of a phase, planes, bits of the lower plane."""
+    bits, dac_bits, planes = r.choice([1, 2, 3]), r.choice([1, 2, 4]), r.choice([1, 2])
+    listed = r.choice([0, 2 ** (bits * (4 // dac_bits))])
+    return [levels(r, bits), r.choice([5, 64, 100, 300]), listed, 4, dac_bits, planes, r.choice([1, 3, 6])]
+
+
+def crossbar_lookup(r: random.Random) -> Arguments:
+    """Tables and numbers of any content."""
+    inputs, outputs, block_rows, slices = r.choice([1, 5, 64, 65, 200]), r.choice([1, 8, 9]), r.choice([5, 64, 100]), 2
+    dac_bits, planes, listed = r.choice([1, 2, 4]), r.choice([1, 2]), r.choice([0, 16, 256, 4096])
+    groups, blocks = -(-outputs // 8), -(-inputs // block_rows)
+    steps = groups * blocks * 8 * slices * -(-min(inputs, block_rows) // (4 // dac_bits))
+    generator = filler(r)
+    return [
+        generator.integers(0, 256, (listed or steps) * planes * 16 + (2**16 if listed else 0)).astype(np.uint8),
+        generator.integers(0, 2**16, steps if listed else 0).astype(np.uint16),
+        -generator.integers(0, 2, (groups, blocks, slices, 8)).astype(np.int64),
+        generator.integers(-1000, 1000, (groups, blocks, 8)).astype(np.int64),
+        np.array([0, 2], np.int32),
+        inputs,
+        outputs,
+        block_rows,
+        generator.integers(0, 2**16, (r.choice([*SIZES, 130]), inputs)).astype(np.uint16),
+        r.randrange(1, 17),
+        bool(r.randrange(2)),
+        dac_bits,
+        *converter(r),
+        listed,
+        4,
+        planes,
+        r.choice([1, 3, 6]),
+        r.choice([planes - 1, 1, 5, 255]),
     ]
 
 
 MAKERS: dict[str, Callable[[random.Random], Arguments]] = {
     "nasrec.attention": attention,
     "nasrec.attention_backward": attention_backward,
-    "nasrec.dot_interaction": interaction,
+    "nasrec.dot_interaction": dot_interaction,
     "nasrec.dot_interaction_backward": dot_interaction_backward,
     "nasrec.embedding_bag": embedding_bag,
-    "nasrec.embedding_bag_adagrad": embedding_bag_adagrad,
+    "nasrec.embedding_bag_codes": embedding_bag_codes,
     "nasrec.embedding_bag_coalesce": embedding_bag_coalesce,
+    "nasrec.embedding_bag_square_norm": embedding_bag_coalesce,
+    "nasrec.embedding_bag_step": embedding_bag_step,
+    "nasrec.embedding_bag_update": embedding_bag_update,
     "nasrec.fm_interaction": interaction,
     "nasrec.fm_interaction_backward": fm_interaction_backward,
+    "nasrec.low_rank_cross": low_rank_cross,
+    "nasrec.low_rank_cross_backward": low_rank_cross_backward,
     "nasrec.set_isa": lambda r: [r.choice(["portable", "avx2", "avx512"])],
-    "nasrec.set_threads": lambda r: [r.randrange(5)],
+    "nasrec.set_threads": lambda r: [r.choice([0, 1, 2, 1024, 1025])],
+    "pimsim.crossbar_lookup": crossbar_lookup,
     "pimsim.crossbar_mac": crossbar_mac,
+    "pimsim.crossbar_pack": crossbar_pack,
+    "pimsim.crossbar_tables": crossbar_tables,
     "pimsim.set_isa": lambda r: [r.choice(["portable", "avx2", "avx512"])],
-    "pimsim.set_threads": lambda r: [r.randrange(5)],
+    "pimsim.set_threads": lambda r: [r.choice([0, 1, 2, 1024, 1025])],
 }

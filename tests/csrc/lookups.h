@@ -9,16 +9,24 @@ namespace check {
 struct RandomLookups {
   int64_t tables, batch;
   std::vector<int64_t> rows;  // of each table
-  bool bags;                  // offsets are given; else one id per table
+  bool bags;      // offsets are given; else one id per table
   bool mean;
+  bool weighted;  // not where mean
   Block<int64_t> offsets{0};
   Block<int64_t> ids{0};
+  Block<float> weights{0};
 
   // Bag (t, b): the places of its ids.
   int64_t begin(int64_t t, int64_t b) const { return bags ? offsets[t * batch + b] : b * tables + t; }
   int64_t end(int64_t t, int64_t b) const { return bags ? offsets[t * batch + b + 1] : begin(t, b) + 1; }
   int64_t total() const { return ids.size(); }
-  kernels::Lookups lookups() const { return {ids.data(), bags ? offsets.data() : nullptr, tables, batch, mean}; }
+  // What a row of bag (t, b) is multiplied by, at place i of ids.
+  double factor(int64_t t, int64_t b, int64_t i) const {
+    return mean ? 1.0 / static_cast<double>(end(t, b) - begin(t, b)) : weighted ? weights[i] : 1.0;
+  }
+  kernels::Lookups lookups() const {
+    return {ids.data(), bags ? offsets.data() : nullptr, weighted ? weights.data() : nullptr, tables, batch, mean};
+  }
 };
 
 inline RandomLookups random_lookups(Random& random) {
@@ -34,7 +42,9 @@ inline RandomLookups random_lookups(Random& random) {
     offsets[i] = total;
     if (i + 1 < offsets.size()) total += random.coin() ? random.between(0, most) : most / 2;
   }
-  RandomLookups made{tables, batch, rows, bags, random.coin(), std::move(offsets), Block<int64_t>(total)};
+  const bool mean = random.coin(), weighted = !mean && random.coin();
+  RandomLookups made{tables,   batch, rows, bags, mean, weighted, std::move(offsets), Block<int64_t>(total),
+                     random_floats(random, total)};
   for (int64_t t = 0; t < tables; ++t) {
     for (int64_t b = 0; b < batch; ++b) {
       for (int64_t i = made.begin(t, b); i < made.end(t, b); ++i) made.ids[i] = random.between(0, rows[t] - 1);

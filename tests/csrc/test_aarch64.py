@@ -1,4 +1,4 @@
-"""The kernels compile without a warning for AArch64, where they are plain C++; their tests run where QEMU is installed."""
+"""The kernels compile without a warning for AArch64, where they are plain C++; their tests run where QEMU is."""
 
 from __future__ import annotations
 

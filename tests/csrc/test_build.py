@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -17,20 +19,33 @@ def in_new_process(code: str) -> str:
     return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.strip()
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="left out: reads /proc/self/maps, which only Linux has")
-@pytest.mark.parametrize("first", ["torch", "nasrec._kernels, pimsim._kernels"])
-def test_one_openmp_runtime(first: str) -> None:
-    code = f"""
-import {first}
-import torch, numpy as np, nasrec._kernels, pimsim._kernels
-x = np.ones((64, 5, 8), np.float32)
-nasrec._kernels.set_threads(2)
-nasrec._kernels.dot_interaction(x)
+needs_maps = pytest.mark.skipif(sys.platform != "linux", reason="left out: reads /proc/self/maps, which only Linux has")
+USE_ALL = """
+import numpy as np, torch, nasrec._kernels, pimsim._kernels
+for module in (nasrec._kernels, pimsim._kernels):
+    module.set_threads(2)
+nasrec._kernels.dot_interaction(np.ones((64, 5, 8), np.float32))
 torch.ones(300, 300) @ torch.ones(300, 300)
-maps = open("/proc/self/maps").read().split()
-print(len({{path for path in maps if "gomp" in path or "libomp" in path or "iomp" in path}}))
 """
-    assert in_new_process(code) == "1"
+COUNT_RUNTIMES = """
+maps = open("/proc/self/maps").read().split()
+print(len({path for path in maps if "gomp" in path or "libomp" in path or "iomp" in path}))
+"""
+
+
+@needs_maps
+@pytest.mark.parametrize("first", ["torch", "nasrec._kernels, pimsim._kernels", "pimsim._kernels, torch"])
+def test_one_openmp_runtime(first: str) -> None:
+    assert in_new_process(f"import {first}\n{USE_ALL}{COUNT_RUNTIMES}") == "1"
+
+
+@needs_maps
+def test_a_second_openmp_runtime_is_counted(tmp_path: Path) -> None:
+    """What a bundled copy under another name would look like."""
+    find = 'print(next(path for path in open("/proc/self/maps").read().split() if "libgomp" in path))'
+    copy = tmp_path / "libgomp-1a2b3c.so.1.0.0"
+    shutil.copy(in_new_process(f"{USE_ALL}{find}"), copy)
+    assert in_new_process(f"{USE_ALL}import ctypes\nctypes.CDLL({str(copy)!r}){COUNT_RUNTIMES}") == "2"
 
 
 @pytest.mark.parametrize("module", ["nasrec._kernels", "nasrec.kernels", "pimsim._kernels", "pimsim.crossbar"])
@@ -64,8 +79,10 @@ def test_threads(module) -> None:
     try:
         module.set_threads(3)
         assert module.threads() == 3
-        with pytest.raises(ValueError, match="-1 is not 1 or more"):
-            module.set_threads(-1)
+        for count in (-1, 1025):
+            with pytest.raises(ValueError, match=rf"{count} is not in 1\.\.1024"):
+                module.set_threads(count)
+        module.set_threads(1024)
     finally:
         module.set_threads(0)
     assert module.threads() == default

@@ -1,151 +1,48 @@
-#include <algorithm>
+#include "crossbars.h"
 
-#include "check.h"
-#include "crossbar_mac.h"
-
+using check::Array;
 using check::Block;
-using check::Random;
-
-namespace {
-
-// A random array in the kernel's layout, with the levels that its cells hold.
-struct Array {
-  int64_t inputs, outputs, block_rows, words, slices;
-  int cell_bits;
-  Block<uint64_t> bits;
-  Block<int64_t> signs, gains;
-  Block<int32_t> shifts;
-
-  static Array random(Random& random) {
-    const int64_t inputs = random.one_of({1, 63, 64, 65, 128, random.between(1, 300)});
-    const int64_t outputs = random.one_of({1, 7, 8, 9, random.between(1, 20)});
-    const int64_t block_rows = random.one_of({1, 5, 64, 100, 128, 256, 600, random.between(1, 130)});
-    if (inputs / block_rows > 40) return Array::random(random);
-    int64_t words = 1;
-    while (words * 64 < block_rows) words *= 2;
-    words *= random.one_of({1, 1, 1, 2});
-    const int64_t slices = random.one_of({1, 2, 4});
-    const auto cell_bits = static_cast<int>(random.one_of({1, 2, 3, 4, 5, 8}));
-    const int64_t groups = (outputs + 7) / 8, blocks = (inputs + block_rows - 1) / block_rows;
-    Array made{inputs, outputs, block_rows, words, slices, cell_bits,
-               Block<uint64_t>(groups * blocks * slices * cell_bits * words * 8),
-               Block<int64_t>(groups * blocks * slices * 8), Block<int64_t>(groups * blocks * 8),
-               Block<int32_t>(slices)};
-    made.fill(random);
-    return made;
-  }
-
-  int64_t blocks() const { return (inputs + block_rows - 1) / block_rows; }
-  int64_t rows_of(int64_t k) const { return std::min(block_rows, inputs - k * block_rows); }
-  int64_t place(int64_t n, int64_t k) const { return n / 8 * blocks() + k; }
-  int64_t sign(int64_t n, int64_t k, int64_t s) const { return signs[(place(n, k) * slices + s) * 8 + n % 8] == 0 ? 1 : -1; }
-  int64_t gain(int64_t n, int64_t k) const { return gains[place(n, k) * 8 + n % 8]; }
-  int64_t level(int64_t n, int64_t k, int64_t s, int64_t row) const {
-    int64_t value = 0;
-    for (int c = 0; c < cell_bits; ++c) {
-      const int64_t word = (((place(n, k) * slices + s) * cell_bits + c) * words + row / 64) * 8 + n % 8;
-      value |= static_cast<int64_t>((bits[word] >> (row % 64)) & 1) << c;
-    }
-    return value;
-  }
-  kernels::CrossbarCells cells() const {
-    return {bits.data(), signs.data(), gains.data(), shifts.data(), inputs, outputs, block_rows, words, slices, cell_bits};
-  }
-
- private:
-  void fill(Random& random) const {
-    for (int64_t i = 0; i < bits.size(); ++i) bits[i] = random.bits();
-    for (int64_t n = 0; n < (outputs + 7) / 8 * 8; ++n) {
-      for (int64_t k = 0; k < blocks(); ++k) {
-        for (int64_t i = 0; i < slices * cell_bits * words; ++i) {
-          uint64_t& word = bits[(place(n, k) * slices * cell_bits * words + i) * 8 + n % 8];
-          const int64_t used = n < outputs ? rows_of(k) - i % words * 64 : 0;
-          if (used < 64) word = used <= 0 ? 0 : word & ((uint64_t{1} << used) - 1);
-        }
-        for (int64_t s = 0; s < slices; ++s) signs[(place(n, k) * slices + s) * 8 + n % 8] = random.one_of({0, -1});
-        gains[place(n, k) * 8 + n % 8] = random.between(-1000, 1000);
-      }
-    }
-    for (int64_t s = 0; s < slices; ++s) shifts[s] = static_cast<int32_t>(s * cell_bits);
-  }
-};
-
-struct Inputs {
-  int64_t vectors;
-  int bits;
-  bool is_signed;
-  int dac_bits;
-  Block<uint16_t> codes;
-};
-
-Inputs random_inputs(Random& random, const Array& array) {
-  const int64_t vectors = random.one_of({0, 1, 2, 15, 16, 17, random.between(1, 40)});
-  const auto bits = static_cast<int>(random.between(1, 16));
-  const bool is_signed = random.coin();
-  Inputs made{vectors, bits, is_signed, static_cast<int>(random.between(1, 8)), Block<uint16_t>(vectors * array.inputs)};
-  for (int64_t i = 0; i < made.codes.size(); ++i) {
-    const auto code = static_cast<int>(random.bits() & ((1u << bits) - 1));
-    made.codes[i] = static_cast<uint16_t>(is_signed && (code >> (bits - 1)) != 0 ? code - (1 << bits) : code);
-  }
-  return made;
-}
-
-// What one phase adds: the bits first ... first + count - 1 of the codes.
-int64_t convert(const Array& array, const Inputs& inputs, const kernels::Converter& converter, int64_t v, int64_t n,
-                int64_t k, int64_t s, int first, int count) {
-  int64_t sum = 0;
-  for (int64_t row = 0; row < array.rows_of(k); ++row) {
-    const int64_t code = inputs.codes[v * array.inputs + k * array.block_rows + row];
-    sum += array.level(n, k, s, row) * ((code >> first) & ((1 << count) - 1));
-  }
-  return std::min((sum + converter.step / 2) / converter.step, converter.top) * converter.step;
-}
-
-int64_t wanted(const Array& array, const Inputs& inputs, const kernels::Converter& converter, int64_t v, int64_t n) {
-  const int low = inputs.bits - (inputs.is_signed ? 1 : 0);
-  int64_t result = 0;
-  for (int64_t k = 0; k < array.blocks(); ++k) {
-    for (int64_t s = 0; s < array.slices; ++s) {
-      int64_t total = 0;
-      for (int first = 0; first < low; first += inputs.dac_bits) {
-        const int count = std::min(inputs.dac_bits, low - first);
-        total += convert(array, inputs, converter, v, n, k, s, first, count) * (int64_t{1} << first);
-      }
-      if (inputs.is_signed) total -= convert(array, inputs, converter, v, n, k, s, low, 1) * (int64_t{1} << low);
-      result += array.sign(n, k, s) * total * (int64_t{1} << array.shifts[s]);
-    }
-    int64_t codes = 0;
-    for (int64_t row = 0; row < array.rows_of(k); ++row) {
-      const uint16_t code = inputs.codes[v * array.inputs + k * array.block_rows + row];
-      codes += inputs.is_signed ? static_cast<int16_t>(code) : code;
-    }
-    result += array.gain(n, k) * codes;
-  }
-  return result;
-}
-
-}  // namespace
+using check::Inputs;
 
 int main() {
-  return check::run_cases([](Random& random, int64_t) {
+  return check::run_cases([](check::Random& random, int64_t) {
     const Array array = Array::random(random);
-    const Inputs inputs = random_inputs(random, array);
+    const Inputs inputs = check::random_inputs(random, array);
+    const auto fraction = static_cast<int>(random.one_of({0, 0, 0, 4, 8}));
     const kernels::Converter converter{(int64_t{1} << random.one_of({1, 3, 7, 8, 12, 30})) - 1,
-                                       random.one_of({1, 1, 2, 3, 7, int64_t{1} << 30})};
-    const auto run = [&](int threads) {
+                                       random.one_of({1, 1, 2, 3, 7, (int64_t{1} << 30) >> fraction}),
+                                       random.one_of({0, 0, 3, -5, 100}), fraction};
+    const auto multiply = [&](const kernels::ConverterNoise& noise, int threads) {
       Block<int64_t> out(inputs.vectors * array.outputs);
-      ON_ISA(crossbar_mac)(array.cells(), converter, inputs.codes.data(), inputs.vectors, inputs.bits, inputs.is_signed,
-                           inputs.dac_bits, out.data(), threads);
+      ON_ISA(crossbar_mac)(array.cells(), converter, noise, inputs.codes.data(), inputs.vectors, inputs.bits,
+                           inputs.is_signed, inputs.dac_bits, out.data(), threads);
       return out;
     };
-    check::on_every_machine(run, [&](const Block<int64_t>& out) {
+    check::on_every_machine([&](int threads) { return multiply({}, threads); }, [&](const Block<int64_t>& out) {
       for (int64_t v = 0; v < inputs.vectors; v += 1 + inputs.vectors / 4) {
         for (int64_t n = 0; n < array.outputs; ++n) {
-          const int64_t result = wanted(array, inputs, converter, v, n);
+          const int64_t result = check::wanted(array, inputs, converter, v, n);
           CHECK(out[v * array.outputs + n] == result, "inputs %ld, block_rows %ld: [%ld, %ld] is %ld, not %ld",
                 array.inputs, array.block_rows, v, n, out[v * array.outputs + n], result);
         }
       }
     });
+    // Noise depends on the seed and the place alone: the same on every instruction set, and for a vector on its own.
+    const kernels::ConverterNoise noise{true, random.bits(), random.between(0, 9), static_cast<int32_t>(random.between(0, 32767)),
+                                        0, static_cast<int32_t>(random.between(0, 14))};
+    kernels::set_isa(kernels::Isa::portable);
+    const auto noisy = multiply(noise, 1);
+    check::on_every_machine([&](int threads) { return multiply(noise, threads); }, [&](const Block<int64_t>& out) {
+      CHECK(out.same_bits(noisy), "other noise than in plain C++");
+    });
+    if (inputs.vectors == 0) return;
+    const int64_t last = inputs.vectors - 1;
+    kernels::ConverterNoise moved = noise;
+    moved.first_vector += last;
+    Block<int64_t> alone(array.outputs);
+    ON_ISA(crossbar_mac)(array.cells(), converter, moved, inputs.codes.data() + last * array.inputs, 1, inputs.bits,
+                         inputs.is_signed, inputs.dac_bits, alone.data(), 1);
+    CHECK(std::memcmp(alone.data(), &noisy[last * array.outputs], array.outputs * sizeof(int64_t)) == 0,
+          "vector %ld alone: other noise", last);
   });
 }

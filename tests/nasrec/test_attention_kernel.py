@@ -148,3 +148,33 @@ def test_gradcheck_of_the_float64_path() -> None:
     assert torch.autograd.gradcheck(lambda x: attention(x, 2), (qkv,))
     reference = kernels.attention(qkv.detach().numpy(), 2, implementation="reference")
     np.testing.assert_allclose(attention(qkv, 2).detach().numpy(), reference, rtol=0, atol=1e-14)
+
+
+def test_strided_and_read_only_inputs() -> None:
+    x = np.random.default_rng(2).standard_normal((6, 5, 6)).astype(np.float32)
+    strided = np.repeat(x, 2, axis=2)[:, :, ::2]
+    strided.flags.writeable = False
+    np.testing.assert_array_equal(kernels.attention(strided, 1), kernels.attention(x, 1))
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: kernels.attention(np.ones((2, 3, 6)), 1), TypeError, "qkv: dtype float64, expected float32"),
+        (lambda: kernels.attention(np.ones((2, 3, 6), np.float32), 0), ValueError, "heads: 0, expected 1 or more"),
+        (
+            lambda: kernels.attention(np.ones((2, 3, 18), np.float32), 4),
+            ValueError,
+            r"qkv: shape \(2, 3, 18\), expected a last dimension of 3 \* 4 heads",
+        ),
+        (lambda: kernels.attention(np.ones((2, 3, 0), np.float32), 1), ValueError, r"qkv: shape \(2, 3, 0\)"),
+        (
+            lambda: kernels.attention_backward(np.ones((2, 3, 6), np.float32), np.ones((2, 3, 6), np.float32), 1),
+            ValueError,
+            r"grad: shape \(2, 3, 6\), expected \(2, 3, 2\)",
+        ),
+    ],
+)
+def test_what_is_refused(call, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        call()
