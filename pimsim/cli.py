@@ -16,7 +16,9 @@ from pimsim.chip_file import chip_named, placing_named, space_from_toml
 from pimsim.cost import EXECUTIONS, GATINGS, Execution, Gating
 from pimsim.errors import InputError
 from pimsim.evaluate import evaluate
-from pimsim.files import read_workload
+from pimsim.files import read_workload, write_workload
+from pimsim.importers import workload_from_onnx
+from pimsim.importers.arguments import input_shapes, layer_bits
 from pimsim.report import presets_table, report_tables
 from pimsim.sweep import sweep_to_parquet
 from pimsim.sweep.memory import keep_freed_memory
@@ -72,6 +74,28 @@ def evaluate_command(
         sys.stdout.write(json.dumps(report.to_json(), indent=1, allow_nan=False) + "\n")
     else:
         Console().print(report_tables(report))
+
+
+@app.command("import")
+def import_command(
+    model: Annotated[Path, typer.Argument(help="model.onnx", show_default=False)],
+    out: Annotated[Path, typer.Option(help="The workload file to write.", show_default=False)],
+    name: Annotated[str | None, typer.Option(help="The workload's name; else the file's.")] = None,
+    weight_bits: Annotated[int, typer.Option(help="Bits of a stored weight.")] = 8,
+    input_bits: Annotated[int, typer.Option(help="Bits of an activation.")] = 8,
+    element_bits: Annotated[int, typer.Option(help="Bits of a number in an embedding table.")] = 8,
+    layer: Annotated[list[str] | None, typer.Option(help="Other bits by name or pattern: head:weight_bits=4")] = None,
+    shape: Annotated[list[str] | None, typer.Option(help="Sizes that the file leaves open: x=1,3,32,32")] = None,
+    batch: Annotated[int, typer.Option(help="How many inferences the inputs of the file hold.")] = 1,
+    unknown: Annotated[str, typer.Option(help="Operators without a known cost: refuse or vector_unit.")] = "refuse",
+) -> None:
+    """Write the workload of the network in an ONNX file."""
+    workload = workload_from_onnx(
+        model, name, weight_bits, input_bits, element_bits, layers=layer_bits(layer or ()), batch=batch,
+        unknown=unknown, shapes=input_shapes(shape or ()),
+    )
+    write_workload(out, workload)
+    Console().print(f"{len(workload.ops):,} operators, {workload.macs:,} MACs: {out}", soft_wrap=True)
 
 
 @app.command("sweep")
