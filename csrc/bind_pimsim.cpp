@@ -95,12 +95,14 @@ Array<int64_t> crossbar_mac(const py::object& bits, const py::object& signs, con
 }
 
 kernels::CrossbarTables tables_of(int64_t inputs, int64_t outputs, int64_t block_rows, int64_t slices, int64_t listed,
-                                  int index_bits, int dac_bits, int planes, int low_bits, int64_t run) {
+                                  int index_bits, int dac_bits, int planes, int low_bits, int64_t run,
+                                  bool saturate) {
   require_sizes(inputs, outputs, block_rows);
   require(dac_bits == 1 || dac_bits == 2 || dac_bits == 4, "dac_bits", dac_bits, "1, 2 or 4");
   require(planes == 1 || planes == 2, "planes", planes, "1 or 2");
   require(low_bits >= 0 && low_bits <= 6, "low_bits", low_bits, "0..6");
-  require(run >= (planes == 2 ? 1 : 0), "run", run, planes == 2 ? "1 or more" : "0 or more");
+  require(planes == 1 || !saturate, "planes", planes, "1 where sums saturate");
+  require(run >= (saturate ? 0 : 1), "run", run, saturate ? "0 or more" : "1 or more");
   require(index_bits == 4 || (index_bits == 6 && listed > 0 && dac_bits < 4), "index_bits", index_bits,
           "4, or 6 with listed tables and dac_bits 1 or 2");
   const int64_t rows = index_bits / dac_bits;
@@ -108,7 +110,7 @@ kernels::CrossbarTables tables_of(int64_t inputs, int64_t outputs, int64_t block
   for (int64_t bits = 1; bits * rows <= 12; ++bits) power = power || listed == int64_t{1} << (bits * rows);
   require(power, "listed", listed, "0, or 2^(bits * index_bits / dac_bits), up to 4096");
   return {nullptr, nullptr, nullptr, nullptr, nullptr, inputs, outputs, block_rows, slices, listed,
-          index_bits, dac_bits, planes, low_bits, run};
+          index_bits, dac_bits, planes, low_bits, run, saturate};
 }
 
 // A list ends in zeros as far as any number can point, so that numbers need no check.
@@ -124,7 +126,7 @@ std::pair<Array<uint8_t>, Array<uint16_t>> crossbar_tables(const py::object& lev
                                                            int index_bits, int dac_bits, int planes, int low_bits) {
   const auto values = input<uint16_t>(levels, "levels", 3);
   const auto shape = tables_of(values.shape(1), values.shape(2), block_rows, values.shape(0), listed, index_bits, dac_bits, planes,
-                               low_bits, 1);
+                               low_bits, 1, false);
   const uint16_t* const from = values.data();
   int level_bits = 0;
   while ((int64_t{1} << (level_bits * shape.step_rows())) < listed) ++level_bits;
@@ -150,14 +152,15 @@ Array<int64_t> crossbar_lookup(const py::object& tables, const py::object& numbe
                                const py::object& gains, const py::object& shifts, int64_t inputs, int64_t outputs, int64_t block_rows,
                                const py::object& codes, int input_bits, bool signed_inputs, int dac_bits, int adc_bits,
                                int64_t adc_step, int64_t adc_offset, int fraction_bits, const Noise& noise, int64_t listed,
-                               int index_bits, int planes, int low_bits, int64_t run) {
+                               int index_bits, int planes, int low_bits, int64_t run, bool saturate) {
   const auto entries = input<uint8_t>(tables, "tables", 1);
   const auto steps = input<uint16_t>(numbers, "numbers", 1);
   const auto sign = input<int64_t>(signs, "signs", 4);
   const auto gain = input<int64_t>(gains, "gains", 3);
   const auto shift = input<int32_t>(shifts, "shifts", 1);
   const auto values = input<uint16_t>(codes, "codes", 2);
-  auto cells = tables_of(inputs, outputs, block_rows, sign.shape(2), listed, index_bits, dac_bits, planes, low_bits, run);
+  auto cells = tables_of(inputs, outputs, block_rows, sign.shape(2), listed, index_bits, dac_bits, planes, low_bits, run,
+                         saturate);
   // Signs first: what lies in memory bounds the sizes, and no product of them overflows.
   bind::require_shape(sign, "signs", {cells.groups(), cells.blocks(), cells.slices, 8});
   bind::require_shape(gain, "gains", {cells.groups(), cells.blocks(), 8});
@@ -222,7 +225,8 @@ PYBIND11_MODULE(_kernels, module) {
              py::arg("gains"), py::arg("shifts"), py::arg("inputs"), py::arg("outputs"), py::arg("block_rows"), py::arg("codes"),
              py::arg("input_bits"), py::arg("signed_inputs"), py::arg("dac_bits"), py::arg("adc_bits"),
              py::arg("adc_step"), py::arg("adc_offset"), py::arg("fraction_bits"), py::arg("noise"), py::arg("listed"),
-             py::arg("index_bits"), py::arg("planes"), py::arg("low_bits"), py::arg("run"));
+             py::arg("index_bits"), py::arg("planes"), py::arg("low_bits"), py::arg("run"),
+             py::arg("saturate"));
   module.def("lookup_index_bits", [] { return ON_ISA(lookup_index_bits)(); });
   module.def("crossbar_tables", &crossbar_tables, py::arg("levels"), py::arg("block_rows"), py::arg("listed"),
              py::arg("index_bits"), py::arg("dac_bits"), py::arg("planes"), py::arg("low_bits"));

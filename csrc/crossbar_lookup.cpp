@@ -267,7 +267,7 @@ void crossbar_lookup(const CrossbarTables& cells, const Converter& converter, co
                      int threads) {
   const Job job{cells, converter, noise, codes, vectors, {input_bits, signed_inputs, cells.dac_bits}, out, threads,
                 Rounding(converter), cells.steps()};
-  if (cells.run == 0) return run_noisy<0>(job);
+  if (cells.saturate) return run_noisy<0>(job);
   if (cells.planes == 2) return run_noisy<2>(job);
   run_noisy<1>(job);
 }

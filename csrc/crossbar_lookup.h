@@ -32,7 +32,8 @@ struct CrossbarTables {
   int dac_bits;            // 1, 2 or 4
   int planes;              // 1 or 2
   int low_bits;            // of the lower plane, 0 to 6; read where planes = 2
-  int64_t run;             // look-ups whose sum of entries fits a byte; 0: byte sums saturate, and 255 is past the clip
+  int64_t run;             // look-ups whose sum of entries fits a byte, whatever they are; 0 only with saturate
+  bool saturate;           // a sum of more than `run` look-ups is a byte too: 255 stands for what exceeds it
 
   int64_t groups() const { return (outputs + 7) / 8; }
   int64_t blocks() const { return (inputs + block_rows - 1) / block_rows; }
@@ -47,9 +48,9 @@ FOR_EACH_ISA(
     // The most index_bits that crossbar_lookup takes on this instruction set: 4 or 6.
     int lookup_index_bits();
 
-    // As crossbar_mac. Preconditions: run = 0, planes = 1 and every sum of 255 or more, whatever the noise, converts to
-    // `top`; or run > 0 and column sums and noise, less the offset, stay within 15 bits. |out| before the step and the
-    // offset are applied, and every part of it, stays within 31 bits.
+    // As crossbar_mac. Preconditions: with saturate, planes = 1, and no sum exceeds 255 or every sum of 255 and more,
+    // whatever the noise, converts to `top`; without, column sums and noise, less the offset, stay within 15 bits.
+    // |out| before the step and the offset are applied, and every part of it, stays within 31 bits.
     void crossbar_lookup(const CrossbarTables& cells, const Converter& converter, const ConverterNoise& noise,
                          const uint16_t* codes, int64_t vectors, int input_bits, bool signed_inputs, int64_t* out,
                          int threads);)

@@ -48,6 +48,7 @@ def crossbar_lookup(
     planes: int,
     low_bits: int,
     run: int,
+    saturate: bool,
 ) -> NDArray[np.int64]: ...
 def crossbar_tables(
     levels: NDArray[np.uint16], block_rows: int, listed: int, index_bits: int, dac_bits: int, planes: int, low_bits: int

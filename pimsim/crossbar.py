@@ -247,7 +247,8 @@ class ProgrammedMatrix:
             if plan is not None and (implementation == "lookup" or plan.worth(len(values), scale is not None)):
                 tables, numbers = self._tables_of(plan)
                 return _kernels.crossbar_lookup(
-                    tables, numbers, *shared, plan.listed, plan.index_bits, plan.planes, plan.low_bits, plan.run
+                    tables, numbers, *shared, plan.listed, plan.index_bits, plan.planes, plan.low_bits, plan.run,
+                    plan.saturate,
                 )
             if implementation == "lookup":
                 raise InputError("implementation: 'lookup', allowed where sums have 15 bits, results 31, and inputs 1, "

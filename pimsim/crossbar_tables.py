@@ -25,17 +25,18 @@ _WORTH_NOISY = {"avx512": 12, "avx2": 4}
 
 @dataclass(frozen=True)
 class TablePlan:
-    """How tables are laid out: `listed`, `index_bits`, `planes`, `low_bits` and `run` of csrc/crossbar_lookup.h."""
+    """How tables are laid out: `listed`, `index_bits`, `planes`, `low_bits`, `run`, `saturate` of csrc/crossbar_lookup.h."""
 
     listed: int
     index_bits: int
     planes: int
     low_bits: int
     run: int
+    saturate: bool
 
     def worth(self, vectors: int, noisy: bool) -> bool:
         """Whether look-ups are faster than counting on the instruction set in use."""
-        bounds = _WORTH_NOISY if noisy else _WORTH_WIDE if self.run else _WORTH
+        bounds = _WORTH_NOISY if noisy else _WORTH if self.saturate else _WORTH_WIDE
         isa = _kernels.isa()
         return isa in bounds and vectors >= bounds[isa]
 
@@ -69,17 +70,17 @@ def plan_tables(
         index_bits = 4
     list_bits = level_bits * (index_bits // dac)
     listed = 1 << list_bits if list_bits <= _LISTED_BITS else 0
+    entry = highest * (index_bits // dac) * ((1 << dac) - 1)
     # A byte that saturates does where nothing exceeds it, and where what does is clipped anyway.
     if (peak <= 255 or (255 - spread + bias) // step >= top) and 255 + spread + abs(bias) <= _WORD:
-        return TablePlan(listed, index_bits, 1, 0, 0)
+        return TablePlan(listed, index_bits, 1, 0, cells.rows if peak <= 255 else 255 // max(entry, 1), True)
     if peak + spread + abs(bias) > _WORD:
         return None
-    entry = highest * (index_bits // dac) * ((1 << dac) - 1)
     if entry <= 255:
-        return TablePlan(listed, index_bits, 1, 0, 255 // max(entry, 1))
+        return TablePlan(listed, index_bits, 1, 0, 255 // max(entry, 1), False)
     low_bits = min(range(1, 7), key=lambda low: max((1 << low) - 1, entry >> low))
     largest = max((1 << low_bits) - 1, entry >> low_bits)
-    return TablePlan(listed, index_bits, 2, low_bits, 255 // largest) if largest <= 255 else None
+    return TablePlan(listed, index_bits, 2, low_bits, 255 // largest, False) if largest <= 255 else None
 
 
 def _fits_results(cells: Cells, largest_code: int, dac_bits: int, input_bits: int, signed: bool) -> bool:

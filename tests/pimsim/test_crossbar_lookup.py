@@ -151,7 +151,8 @@ def test_sizes_whose_products_overflow_are_refused(name: str, size: int) -> None
     nothing |= {"shifts": np.zeros(0, np.int32), "codes": np.zeros((1, 0), np.uint16)}
     sizes = {"inputs": 1, "outputs": 1, "block_rows": 1} | {name: size}
     numbers = {"input_bits": 1, "signed_inputs": False, "dac_bits": 1, "adc_bits": 1, "adc_step": 1, "adc_offset": 0}
-    layout = {"listed": 0, "index_bits": 4, "planes": 1, "low_bits": 0, "run": 0, "fraction_bits": 0, "noise": None}
+    layout = {"listed": 0, "index_bits": 4, "planes": 1, "low_bits": 0, "run": 0, "saturate": True}
+    layout |= {"fraction_bits": 0, "noise": None}
     tables = {"tables": np.zeros(0, np.uint8), "numbers": np.zeros(0, np.uint16)}
     with pytest.raises(ValueError, match=f"^{name}: {size}, expected 1..2\\^31 - 1$"):
         _kernels.crossbar_lookup(**tables, **nothing, **sizes, **numbers, **layout)
