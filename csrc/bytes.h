@@ -1,4 +1,4 @@
-// A register of bytes, one per lane, and the same register as 16- and 32-bit numbers. Operators are the compiler's own;
+// A register of bytes, one per lane, and the same register as numbers of 16, 32 and 64 bits. Operators are the compiler's own;
 // below is what compilers don't find. Interleaving stays inside parts of 16 bytes on every instruction set.
 #pragma once
 
@@ -31,6 +31,7 @@ typedef int16_t Shorts __attribute__((vector_size(kBytes)));
 typedef uint16_t UnsignedShorts __attribute__((vector_size(kBytes)));
 typedef int32_t Ints __attribute__((vector_size(kBytes)));
 typedef uint32_t UnsignedInts __attribute__((vector_size(kBytes)));
+typedef uint64_t UnsignedLongs __attribute__((vector_size(kBytes)));
 
 template <class Vector>
 inline Vector load_as(const void* from) {

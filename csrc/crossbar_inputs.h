@@ -6,7 +6,6 @@
 
 #include "bytes.h"
 #include "crossbar_lookup.h"
-#include "words.h"
 
 namespace kernels::KERNEL_ISA {
 namespace {
@@ -56,62 +55,86 @@ struct Job {
   int64_t part_bytes() const { return steps * phases.total() * kBytes; }
 };
 
-// Bytes of one vector's codes in a block: bits 0 to 7, bits 8 to 15 and the sign, and what is read beyond the last row.
+// Codes of a chunk in a block as bytes, a row of all vectors after the other: bits 0 to 7, bits 8 to 15, the sign.
 struct Octets {
-  static int64_t room(const CrossbarTables& cells) { return cells.steps() * cells.step_rows() + 8; }
-  Octets(uint8_t* memory, const CrossbarTables& cells) : low(memory), high(low + room(cells)), sign(high + room(cells)) {
-    std::memset(memory, 0, 3 * room(cells));
+  static int64_t room(const CrossbarTables& cells) { return cells.steps() * cells.step_rows() * kChunk; }
+  Octets(uint8_t* memory, const CrossbarTables& cells) : low(memory), high(low + room(cells)), sign(high + room(cells)) {}
+  // What fill() does not write: vectors outside of a part of a chunk, and rows from `height` on.
+  void clear(const CrossbarTables& cells, int64_t height, bool all) const {
+    const int64_t from = all ? 0 : height * kChunk, bytes = room(cells) - from;
+    std::memset(low + from, 0, bytes);
+    std::memset(high + from, 0, bytes);
+    std::memset(sign + from, 0, bytes);
   }
-  void fill(const uint16_t* codes, int64_t height, int64_t room, const InputPhases& phases) {
+  void fill(const uint16_t* codes, int64_t v, int64_t height, const InputPhases& phases) const {
     const int mask = (1 << phases.low_bits) - 1;
-    for (int64_t r = 0; r < height; ++r) low[r] = static_cast<uint8_t>(codes[r] & mask);
-    std::memset(low + height, 0, room - height);
-    if (phases.low_bits > 8) {
-      for (int64_t r = 0; r < height; ++r) high[r] = static_cast<uint8_t>((codes[r] & mask) >> 8);
-      std::memset(high + height, 0, room - height);
+    for (int64_t r = 0; r < height; ++r) low[r * kChunk + v] = static_cast<uint8_t>(codes[r] & mask);
+    for (int64_t r = 0; phases.low_bits > 8 && r < height; ++r) {
+      high[r * kChunk + v] = static_cast<uint8_t>((codes[r] & mask) >> 8);
     }
-    if (phases.sign) {
-      for (int64_t r = 0; r < height; ++r) sign[r] = static_cast<uint8_t>((codes[r] >> phases.low_bits) & 1);
-      std::memset(sign + height, 0, room - height);
+    for (int64_t r = 0; phases.sign && r < height; ++r) {
+      sign[r * kChunk + v] = static_cast<uint8_t>((codes[r] >> phases.low_bits) & 1);
     }
   }
   uint8_t *low, *high, *sign;
 };
 
+// Digits of Digit bits change places in each byte: number p of row r becomes number r of row p.
+template <int Digit>
+inline void swap_digits(UnsignedLongs (&rows)[8 / Digit]) {
+#pragma GCC unroll 3
+  for (int shift = 4; shift >= Digit; shift /= 2) {
+    const int apart = shift / Digit;
+    const uint64_t mask = shift == 4 ? 0x0f0f0f0f0f0f0f0fu : shift == 2 ? 0x3333333333333333u : 0x5555555555555555u;
+#pragma GCC unroll 8
+    for (int r = 0; r < 8 / Digit; ++r) {
+      if ((r & apart) != 0) continue;
+      const UnsignedLongs other = ((rows[r] >> shift) ^ rows[r + apart]) & mask;
+      rows[r + apart] ^= other;
+      rows[r] ^= other << shift;
+    }
+  }
+}
+
+// Indices of one step in `count` phases of Digit bits, [phases][kBytes], from `from` [rows][kChunk].
+template <int Digit>
+inline void write_phases(const uint8_t* from, int64_t rows, int count, uint8_t* to) {
+  UnsignedLongs digits[8 / Digit] = {};
+  for (int64_t r = 0; r < rows; ++r) digits[r] = load_as<UnsignedLongs>(from + r * kChunk);
+  swap_digits<Digit>(digits);
+  for (int p = 0; p < count; ++p) store_as(to + p * kBytes, digits[p]);
+}
+
 // The index bits of each step and phase, [blocks][parts][steps][phases][kBytes], and the sums of the blocks' codes,
 // [blocks][kChunk], of vectors that are numbered from..to in their chunk and start at `codes`.
+template <int Digit>
 void slice_codes(const Job& job, const uint16_t* codes, int64_t from, int64_t to, Octets octets, uint8_t* index,
                  int32_t* sums) {
   const CrossbarTables& cells = job.cells;
   const InputPhases& phases = job.phases;
-  const int64_t rows = cells.step_rows(), steps = cells.steps(), room = Octets::room(cells);
-  const uint64_t digits = (0x0101010101010101u >> (64 - 8 * rows)) * ((1u << phases.dac_bits) - 1);
+  const int64_t rows = cells.step_rows(), steps = cells.steps();
+  const int low_phases = phases.count < 8 / Digit ? phases.count : 8 / Digit;
   std::memset(sums, 0, cells.blocks() * kChunk * sizeof(int32_t));
   for (int64_t k = 0; k < cells.blocks(); ++k) {
     const int64_t first = k * cells.block_rows;
     const int64_t height = cells.inputs - first < cells.block_rows ? cells.inputs - first : cells.block_rows;
-    uint8_t* const block = index + k * kParts * job.part_bytes();
-    if (to - from < kChunk) std::memset(block, 0, kParts * job.part_bytes());
+    octets.clear(cells, height, k == 0);
     for (int64_t v = from; v < to; ++v) {
       const uint16_t* const code = codes + (v - from) * cells.inputs + first;
-      uint8_t* to_step = block + v / kBytes * job.part_bytes() + v % kBytes;
       int32_t sum = 0;
       for (int64_t r = 0; r < height; ++r) sum += phases.sign ? static_cast<int16_t>(code[r]) : code[r];
       sums[k * kChunk + position_of(v)] = sum;
-      octets.fill(code, height, room, phases);
-      for (int64_t s = 0; s < steps; ++s) {
-        uint64_t low, high, sign;
-        std::memcpy(&low, octets.low + s * rows, 8);
-        std::memcpy(&high, octets.high + s * rows, 8);
-        std::memcpy(&sign, octets.sign + s * rows, 8);
-        for (int p = 0; p < phases.count; ++p, to_step += kBytes) {
-          const int bit = p * phases.dac_bits;
-          *to_step = static_cast<uint8_t>(compress_bits((bit < 8 ? low : high) >> (bit & 7), digits));
+      octets.fill(code, v, height, phases);
+    }
+    for (int64_t part = from / kBytes; part * kBytes < to; ++part) {
+      uint8_t* to_step = index + (k * kParts + part) * job.part_bytes();
+      for (int64_t s = 0; s < steps; ++s, to_step += phases.total() * kBytes) {
+        const int64_t at = s * rows * kChunk + part * kBytes;
+        write_phases<Digit>(octets.low + at, rows, low_phases, to_step);
+        if (phases.count > low_phases) {
+          write_phases<Digit>(octets.high + at, rows, phases.count - low_phases, to_step + low_phases * kBytes);
         }
-        if (phases.sign) {
-          *to_step = static_cast<uint8_t>(compress_bits(sign, digits));
-          to_step += kBytes;
-        }
+        if (phases.sign) write_phases<Digit>(octets.sign + at, rows, 1, to_step + phases.count * kBytes);
       }
     }
   }

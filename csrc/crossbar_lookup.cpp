@@ -237,8 +237,9 @@ void run(const Job& job) {
       const int64_t from = chunk == 0 ? start : 0;
       const int64_t left = start + job.vectors - chunk * kChunk, to = left < kChunk ? left : kChunk;
       const int64_t vector = chunk * kChunk + from - start;
-      slice_codes(job, job.codes + vector * cells.inputs, from, to, Octets(memory.octets, cells), memory.index,
-                  memory.code_sums);
+      const auto slice = cells.dac_bits == 1 ? slice_codes<1> : cells.dac_bits == 2 ? slice_codes<2> : slice_codes<4>;
+      slice(job, job.codes + vector * cells.inputs, from, to, Octets(memory.octets, cells), memory.index,
+            memory.code_sums);
       const int64_t last = (piece % shares + 1) * tiles / shares;
       for (int64_t tile = piece % shares * tiles / shares; tile < last; ++tile) {
         const int64_t column = tile * kTile;

@@ -93,18 +93,5 @@ inline uint64_t gather_bits(const uint16_t* codes, int bit) {
 #endif
 }
 
-// The bits of `word` where `mask` has ones, side by side.
-inline uint64_t compress_bits(uint64_t word, uint64_t mask) {
-#if defined(__BMI2__)
-  return _pext_u64(word, mask);
-#else
-  uint64_t result = 0;
-  for (int place = 0; mask != 0; mask &= mask - 1, ++place) {
-    result |= static_cast<uint64_t>((word & mask & (~mask + 1)) != 0) << place;
-  }
-  return result;
-#endif
-}
-
 }  // namespace
 }  // namespace kernels::KERNEL_ISA
