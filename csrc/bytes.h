@@ -64,7 +64,7 @@ inline void keep(Vector& value) {
 // saturating. smaller, larger: lane by lane. interleave_*: a0 b0 a1 b1 ... of the lower or upper half of each part.
 // narrow: the signed numbers of `low` and `high`, clipped to 0..255, in the order that interleaving bytes began with.
 // add_pairs: bytes a0 * w0 + a1 * w1 as 16-bit numbers, `weights` = w0 | w1 << 8, each up to 127; must fit.
-// high_product: the upper halves of 32-bit products.
+// Of 16-bit numbers: a0 * w0 + a1 * w1 as 32-bit numbers. high_product: the upper halves of 32-bit products.
 #if defined(__AVX512BW__)
 typedef __m512i Whole;
 #define KERNELS_BYTES(name512, name256) name512
@@ -114,6 +114,10 @@ inline Bytes narrow(Shorts low, Shorts high) {
 inline Shorts add_pairs(Bytes a, int weights) {
   const Whole factors = KERNELS_BYTES(_mm512_set1_epi16, _mm256_set1_epi16)(static_cast<int16_t>(weights));
   return (Shorts)KERNELS_BYTES(_mm512_maddubs_epi16, _mm256_maddubs_epi16)((Whole)a, factors);
+}
+inline Ints add_pairs(Shorts a, int w0, int w1) {
+  const int both = (w0 & 0xffff) | static_cast<int>(static_cast<unsigned>(w1) << 16);
+  return (Ints)KERNELS_BYTES(_mm512_madd_epi16, _mm256_madd_epi16)((Whole)a, (Whole)(both + Ints{}));
 }
 inline Shorts high_product(Shorts a, Shorts b) {
   return (Shorts)KERNELS_BYTES(_mm512_mulhi_epi16, _mm256_mulhi_epi16)((Whole)a, (Whole)b);
@@ -179,6 +183,11 @@ inline Shorts add_pairs(Bytes a, int weights) {
   for (int i = 0; i < kBytes / 2; ++i) {
     result[i] = static_cast<int16_t>(a[2 * i] * (weights & 0xff) + a[2 * i + 1] * (weights >> 8));
   }
+  return result;
+}
+inline Ints add_pairs(Shorts a, int w0, int w1) {
+  Ints result;
+  for (int i = 0; i < kBytes / 4; ++i) result[i] = a[2 * i] * w0 + a[2 * i + 1] * w1;
   return result;
 }
 inline Shorts high_product(Shorts a, Shorts b) {

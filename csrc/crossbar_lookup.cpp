@@ -3,6 +3,7 @@
 #include "bytes.h"
 #include "crossbar_inputs.h"
 #include "crossbar_noise.h"
+#include "crossbar_shift_add.h"
 #include "crossbar_sums.h"
 #include "parallel.h"
 #include "scratch.h"
@@ -75,47 +76,6 @@ inline void convert(const Job& job, const Draws& draws, const UnsignedInts& coun
   }
 }
 
-// Adds (or, where sign is -1, subtracts) the codes of one slice's phases, shifted, to 32-bit results.
-inline void shift_add(const InputPhases& phases, const uint8_t* codes, Bytes top, int shift, int32_t sign,
-                      Ints (&results)[4]) {
-  Ints sums[4] = {};
-  const int run = 8 / phases.dac_bits;  // phases whose total fits into 16 bits
-  for (int first = 0; first < phases.count; first += run) {
-    const int end = first + run < phases.count ? first + run : phases.count;
-    UnsignedShorts low = {}, high = {};
-    int p = end;
-    if ((end - first) % 2 != 0) {
-      const Bytes code = smaller(load_as<Bytes>(codes + --p * kBytes), top);
-      low = (UnsignedShorts)interleave_low(code, Bytes{});
-      high = (UnsignedShorts)interleave_high(code, Bytes{});
-    }
-    while (p > first) {
-      p -= 2;
-      const Bytes a = smaller(load_as<Bytes>(codes + p * kBytes), top);
-      const Bytes b = smaller(load_as<Bytes>(codes + (p + 1) * kBytes), top);
-      const int weights = 1 | (256 << phases.dac_bits);
-      low = (low << (2 * phases.dac_bits)) + (UnsignedShorts)add_pairs(interleave_low(a, b), weights);
-      high = (high << (2 * phases.dac_bits)) + (UnsignedShorts)add_pairs(interleave_high(a, b), weights);
-    }
-    const int left = shift + first * phases.dac_bits;
-    sums[0] += (Ints)interleave_low((Shorts)low, Shorts{}) << left;
-    sums[1] += (Ints)interleave_high((Shorts)low, Shorts{}) << left;
-    sums[2] += (Ints)interleave_low((Shorts)high, Shorts{}) << left;
-    sums[3] += (Ints)interleave_high((Shorts)high, Shorts{}) << left;
-  }
-  if (phases.sign) {
-    const Bytes code = smaller(load_as<Bytes>(codes + phases.count * kBytes), top);
-    const Shorts low = (Shorts)interleave_low(code, Bytes{}), high = (Shorts)interleave_high(code, Bytes{});
-    const int left = shift + phases.low_bits;
-    sums[0] -= (Ints)interleave_low(low, Shorts{}) << left;
-    sums[1] -= (Ints)interleave_high(low, Shorts{}) << left;
-    sums[2] -= (Ints)interleave_low(high, Shorts{}) << left;
-    sums[3] -= (Ints)interleave_high(high, Shorts{}) << left;
-  }
-#pragma GCC unroll 4
-  for (int i = 0; i < 4; ++i) results[i] = sign == 0 ? results[i] + sums[i] : results[i] - sums[i];
-}
-
 // What a worker needs in passing.
 struct Memory {
   uint8_t* octets;
@@ -174,6 +134,9 @@ void run_tile(const Job& job, const Draws& draws, int64_t chunk, int parts_from,
               const Bytes all = all_bytes(255);
               shift_add(job.phases, upper, all, cells.shifts[s] + 8, sign, results);
             }
+          } else if (s + 1 < cells.slices && signs[(s + 1) * kColumns] == sign &&
+                     shift_add_two(job.phases, sums, job.rounding.top, cells.shifts + s, sign, results)) {
+            ++s;
           } else {
             shift_add(job.phases, sums, top, cells.shifts[s], sign, results);
           }
