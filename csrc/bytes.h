@@ -1,5 +1,5 @@
-// A register of bytes, one per lane, and the same register as numbers of 16, 32 and 64 bits. Operators are the compiler's own;
-// below is what compilers don't find. Interleaving stays inside parts of 16 bytes on every instruction set.
+// A register of bytes, one per lane, and the same register as numbers of 16, 32 and 64 bits. Operators are the
+// compiler's own; below is what compilers don't find. Interleaving stays inside parts of 16 bytes everywhere.
 #pragma once
 
 #include <cstdint>

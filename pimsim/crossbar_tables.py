@@ -18,14 +18,15 @@ if TYPE_CHECKING:
 _WORD = (1 << 15) - 1  # what the kernel's sums, less the offset, must not exceed
 _LISTED_BITS = 12  # of the levels that make a table: up to 4096 different ones stand in a list
 # Vectors from which look-ups, made 64 (32) at a time, are faster than counting, vector by vector.
-_WORTH = {"avx512": 40, "avx2": 13}
-_WORTH_WIDE = {"avx512": 17, "avx2": 4}
-_WORTH_NOISY = {"avx512": 12, "avx2": 4}
+_WORTH = {"avx512": 30, "avx2": 11}
+_WORTH_WIDE = {"avx512": 43, "avx2": 15}  # sums of more than a byte
+_WORTH_UNLISTED = {"avx512": 17, "avx2": 4}  # many levels, as of devices that vary: counting takes longer still
+_WORTH_NOISY = {"avx512": 11, "avx2": 4}
 
 
 @dataclass(frozen=True)
 class TablePlan:
-    """How tables are laid out: `listed`, `index_bits`, `planes`, `low_bits`, `run`, `saturate` of csrc/crossbar_lookup.h."""
+    """How tables are laid out: these numbers of `CrossbarTables` in csrc/crossbar_lookup.h."""
 
     listed: int
     index_bits: int
@@ -36,7 +37,8 @@ class TablePlan:
 
     def worth(self, vectors: int, noisy: bool) -> bool:
         """Whether look-ups are faster than counting on the instruction set in use."""
-        bounds = _WORTH_NOISY if noisy else _WORTH if self.saturate else _WORTH_WIDE
+        exact = _WORTH if self.saturate else _WORTH_WIDE
+        bounds = _WORTH_NOISY if noisy else exact if self.listed else _WORTH_UNLISTED
         isa = _kernels.isa()
         return isa in bounds and vectors >= bounds[isa]
 
