@@ -1,6 +1,6 @@
 // pimsim._kernels: NumPy in, NumPy out. Check, release the GIL, call. Used and documented by pimsim/crossbar.py and
 // pimsim/crossbar_cells.py.
-#include "bind_arrays.h"
+#include "bind_aligned.h"
 #include "bind_settings.h"
 #include "crossbar_lookup.h"
 #include "crossbar_mac.h"
@@ -134,7 +134,7 @@ std::pair<Array<uint8_t>, Array<uint16_t>> crossbar_tables(const py::object& lev
   for (int64_t i = 0; i < values.size(); ++i) highest = from[i] > highest ? from[i] : highest;
   require(listed == 0 || highest < 1 << level_bits, "levels", highest, "below " + std::to_string(1 << level_bits));
   const int64_t lines = shape.groups() * shape.blocks() * 8 * shape.slices;
-  Array<uint8_t> tables({bytes_of(shape)});
+  auto tables = bind::aligned<uint8_t>({bytes_of(shape)});  // a table of 64 bytes is then a cache line
   Array<uint16_t> numbers({listed > 0 ? lines * shape.steps() : 0});
   uint8_t* const to = tables.mutable_data();
   if (listed > 0) std::memset(to + tables.size() - (1 << 16), 0, 1 << 16);
