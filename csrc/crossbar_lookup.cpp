@@ -39,11 +39,10 @@ struct Draws {
   Bytes tables[4];
 };
 
-// Column sums to codes, one phase after the other: lower bytes take the place of sums (of bytes, or of the first half of
-// sums of 16 bits), and upper bytes go to `upper` where top > 255.
+// Column sums to codes, one phase after the other: lower bytes to `codes`, and upper bytes to `upper` where top > 255.
 template <int Planes, bool Noisy>
-inline void convert(const Job& job, const Draws& draws, const UnsignedInts& counts, uint64_t key, uint8_t* sums,
-                    uint8_t* upper) {
+inline void convert(const Job& job, const Draws& draws, const UnsignedInts& counts, uint64_t key, const uint8_t* sums,
+                    uint8_t* codes, uint8_t* upper) {
   const Rounding& rounding = job.rounding;
   const Shorts bias = all_shorts(rounding.bias), top = all_shorts(rounding.top);
   const UnsignedShorts factor = (UnsignedShorts)all_shorts(rounding.factor);
@@ -67,11 +66,11 @@ inline void convert(const Job& job, const Draws& draws, const UnsignedInts& coun
       }
     }
     if (rounding.top <= 255) {
-      store_as(sums + p * kBytes, narrow(low, high));
+      store_as(codes + p * kBytes, narrow(low, high));
     } else {
       low = smaller(larger(low, Shorts{}), top);
       high = smaller(larger(high, Shorts{}), top);
-      store_as(sums + p * kBytes, narrow(low & 255, high & 255));
+      store_as(codes + p * kBytes, narrow(low & 255, high & 255));
       store_as(upper + p * kBytes, narrow(low >> 8, high >> 8));
     }
   }
@@ -82,7 +81,7 @@ struct Memory {
   uint8_t* octets;
   uint8_t* index;      // as slice_codes fills it
   int32_t* code_sums;
-  uint8_t* sums;       // of a block and column: [slices], then their codes; upper bytes of one slice's codes
+  uint8_t* sums;       // of a block and column: [slices]; then codes of one slice, lower and upper bytes
   int32_t* results;    // [kTile][kChunk] at position_of: sums of codes, shifted
 };
 
@@ -92,7 +91,8 @@ void run_tile(const Job& job, const Draws& draws, int64_t chunk, int parts_from,
   const CrossbarTables& cells = job.cells;
   const int64_t total = job.phases.total();
   const int64_t sums_bytes = total * kBytes * (Planes == 0 ? 1 : 2);  // of a slice
-  uint8_t* const upper = memory.sums + cells.slices * sums_bytes;
+  uint8_t* const codes = memory.sums + cells.slices * sums_bytes;
+  uint8_t* const upper = codes + total * kBytes;
   const Bytes top = all_bytes(job.rounding.top < 255 ? job.rounding.top : 255);
   std::memset(memory.results, 0, columns * kChunk * sizeof(int32_t));
   for (int64_t k = 0; k < cells.blocks(); ++k) {
@@ -123,22 +123,22 @@ void run_tile(const Job& job, const Draws& draws, int64_t chunk, int parts_from,
         Ints results[4];
 #pragma GCC unroll 4
         for (int i = 0; i < 4; ++i) results[i] = load_as<Ints>(to + i * (kBytes / 4));
-        for (int64_t s = 0; Convert && s < cells.slices; ++s) {
-          const uint64_t key = Noisy ? noise_key<uint64_t>(job.noise.seed, k, cells.slices, s, n) : 0;
-          convert<Planes, Noisy>(job, draws, counts, key, memory.sums + s * sums_bytes, upper);
-          if (job.rounding.top > 255) {
-            const int32_t sign = static_cast<int32_t>(signs[s * kColumns]);
-            shift_add(job.phases, upper, all_bytes(255), cells.shifts[s] + 8, sign, results);
-          }
-        }
         for (int64_t s = 0; s < cells.slices; ++s) {
           const int32_t sign = static_cast<int32_t>(signs[s * kColumns]);
-          const uint8_t* const codes = memory.sums + s * sums_bytes;
-          if (s + 1 < cells.slices && signs[(s + 1) * kColumns] == sign &&
-              shift_add_two(job.phases, codes, sums_bytes, job.rounding.top, cells.shifts + s, sign, results)) {
+          const uint8_t* const sums = memory.sums + s * sums_bytes;
+          if constexpr (Convert) {
+            const uint64_t key = Noisy ? noise_key<uint64_t>(job.noise.seed, k, cells.slices, s, n) : 0;
+            convert<Planes, Noisy>(job, draws, counts, key, sums, codes, upper);
+            shift_add(job.phases, codes, top, cells.shifts[s], sign, results);
+            if (job.rounding.top > 255) {
+              const Bytes all = all_bytes(255);
+              shift_add(job.phases, upper, all, cells.shifts[s] + 8, sign, results);
+            }
+          } else if (s + 1 < cells.slices && signs[(s + 1) * kColumns] == sign &&
+                     shift_add_two(job.phases, sums, job.rounding.top, cells.shifts + s, sign, results)) {
             ++s;
           } else {
-            shift_add(job.phases, codes, top, cells.shifts[s], sign, results);
+            shift_add(job.phases, sums, top, cells.shifts[s], sign, results);
           }
         }
 #pragma GCC unroll 4
@@ -155,14 +155,20 @@ void write_tile(const Job& job, int64_t from, int64_t to, int64_t column, int64_
   int64_t weight = job.phases.sign ? -(int64_t{1} << job.phases.low_bits) : 0;
   for (int p = 0; p < job.phases.count; ++p) weight += int64_t{1} << (p * job.phases.dac_bits);
   int64_t totals[kTile][kChunk];
+  int32_t digital[kChunk];
   for (int64_t c = 0; c < columns; ++c) {
     const int64_t n = column + c;
     int64_t constant = 0;
-    int32_t digital[kChunk] = {};
+    const auto gain_of = [&](int64_t at, int64_t k) {
+      return static_cast<int32_t>(cells.gains[(at / kColumns * cells.blocks() + k) * kColumns + at % kColumns]);
+    };
+    bool as_before = c > 0;  // gains are seldom different from column to column
+    for (int64_t k = 0; as_before && k < cells.blocks(); ++k) as_before = gain_of(n, k) == gain_of(n - 1, k);
+    if (!as_before) std::memset(digital, 0, sizeof digital);
     for (int64_t k = 0; k < cells.blocks(); ++k) {
       const int64_t group = n / kColumns * cells.blocks() + k;
-      const int32_t gain = static_cast<int32_t>(cells.gains[group * kColumns + n % kColumns]);
-      for (int64_t v = 0; v < kChunk; ++v) digital[v] += gain * memory.code_sums[k * kChunk + v];
+      const int32_t gain = gain_of(n, k);
+      for (int64_t v = 0; !as_before && v < kChunk; ++v) digital[v] += gain * memory.code_sums[k * kChunk + v];
       for (int64_t s = 0; job.converter.offset != 0 && s < cells.slices; ++s) {
         const int64_t sign = cells.signs[(group * cells.slices + s) * kColumns + n % kColumns];
         constant += (((job.converter.offset * weight) ^ sign) - sign) * (int64_t{1} << cells.shifts[s]);
@@ -186,7 +192,7 @@ void run(const Job& job) {
   const Scratch<uint8_t> octets(job.threads, 3 * Octets::room(cells));
   const Scratch<uint8_t> index(job.threads, cells.blocks() * kParts * job.part_bytes());
   const Scratch<int32_t> code_sums(job.threads, cells.blocks() * kChunk);
-  const Scratch<uint8_t> sums(job.threads, (cells.slices * 2 + 1) * total * kBytes);
+  const Scratch<uint8_t> sums(job.threads, (cells.slices * 2 + 2) * total * kBytes);
   const Scratch<int32_t> results(job.threads, kTile * kChunk);
   // Few vectors: the columns are shared out as well. The results don't depend on how.
   const int64_t first_chunk = job.noise.first_vector / kChunk, start = job.noise.first_vector % kChunk;

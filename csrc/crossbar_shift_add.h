@@ -50,15 +50,15 @@ inline void shift_add(const InputPhases& phases, const uint8_t* codes, Bytes top
   for (int i = 0; i < 4; ++i) results[i] = sign == 0 ? results[i] + sums[i] : results[i] - sums[i];
 }
 
-// As shift_add for two slices of 8 phases, `next` bytes from one to the other, whose shifts are Apart apart. What counts alike is added as bytes, two codes
+// As shift_add for two slices of 8 phases whose shifts are Apart apart. What counts alike is added as bytes, two codes
 // of up to 127 at a time: 2^0 to 2^6 then take 15 bits, and the counts above 11.
 template <int Apart>
-inline void shift_add_apart(const uint8_t* codes, int64_t next, Bytes top, int shift, int32_t sign, Ints (&results)[4]) {
+inline void shift_add_apart(const uint8_t* codes, Bytes top, int shift, int32_t sign, Ints (&results)[4]) {
   constexpr int counts = 8 + Apart, split = 7, last = (counts - split - 1) / 2 * 2 + split;
   const auto alike = [&](int count) {
     Bytes sum = {};
     if (count < 8) sum = smaller(load_as<Bytes>(codes + count * kBytes), top);
-    if (count >= Apart && count < counts) sum += smaller(load_as<Bytes>(codes + next + (count - Apart) * kBytes), top);
+    if (count >= Apart && count < counts) sum += smaller(load_as<Bytes>(codes + (8 + count - Apart) * kBytes), top);
     return sum;
   };
   const int weights = 1 | (256 << 1);
@@ -85,13 +85,13 @@ inline void shift_add_apart(const uint8_t* codes, int64_t next, Bytes top, int s
 }
 
 // The same, false and nothing added where it does not serve.
-inline bool shift_add_two(const InputPhases& phases, const uint8_t* codes, int64_t next, int top, const int32_t* shifts,
-                          int32_t sign, Ints (&results)[4]) {
+inline bool shift_add_two(const InputPhases& phases, const uint8_t* codes, int top, const int32_t* shifts, int32_t sign,
+                          Ints (&results)[4]) {
   if (phases.count != 8 || phases.dac_bits != 1 || phases.sign || top > 127 || shifts[0] > 7) return false;
   switch (shifts[1] - shifts[0]) {
-    case 1: shift_add_apart<1>(codes, next, all_bytes(top), shifts[0], sign, results); return true;
-    case 2: shift_add_apart<2>(codes, next, all_bytes(top), shifts[0], sign, results); return true;
-    case 4: shift_add_apart<4>(codes, next, all_bytes(top), shifts[0], sign, results); return true;
+    case 1: shift_add_apart<1>(codes, all_bytes(top), shifts[0], sign, results); return true;
+    case 2: shift_add_apart<2>(codes, all_bytes(top), shifts[0], sign, results); return true;
+    case 4: shift_add_apart<4>(codes, all_bytes(top), shifts[0], sign, results); return true;
     default: return false;
   }
 }
