@@ -5,6 +5,7 @@ from pimsim.chip import Chip
 from pimsim.cost import Cost, Footprint, OpCost, Report
 from pimsim.errors import InputError
 from pimsim.evaluate import evaluate
+from pimsim.explain import explain
 from pimsim.mapping import Mapping, Placement, place
 from pimsim.quantity import Quantity
 from pimsim.readout import Readout, lossless_adc_bits
@@ -27,6 +28,7 @@ __all__ = [
     "Report",
     "Workload",
     "evaluate",
+    "explain",
     "lossless_adc_bits",
     "place",
     "presets",

@@ -9,9 +9,9 @@ import numpy as np
 
 from pimsim.adc import ADC_MODELS, MOST_ADC_BITS, survey_adc
 from pimsim.cost import Footprint, Parts, added_parts
-from pimsim.digital import Dram, Link, VectorUnit
+from pimsim.digital import WIRE, Dram, Link, VectorUnit
 from pimsim.errors import InputError
-from pimsim.quantity import NANO, Count, Number
+from pimsim.quantity import NANO, Count, Number, Quantity
 from pimsim.readout import Readout
 from pimsim.scaling import with_areas_scaled
 from pimsim.technology import Technology
@@ -49,6 +49,7 @@ class Chip:
     links: int
     dram: Dram
     interconnect: Literal["flat", "htree", "mesh"] = "flat"
+    wire: Quantity = WIRE
 
     @property
     def crossbar(self) -> Crossbar:

@@ -16,6 +16,8 @@ from pimsim.chip_file import chip_named, placing_named, space_from_toml
 from pimsim.cost import EXECUTIONS, GATINGS, Execution, Gating
 from pimsim.errors import InputError
 from pimsim.evaluate import evaluate
+from pimsim.explain import explain
+from pimsim.explain_tables import explanation_tables
 from pimsim.files import read_workload, write_workload
 from pimsim.importers import workload_from_onnx
 from pimsim.importers.arguments import input_shapes, layer_bits
@@ -34,6 +36,14 @@ _WorkloadFile = Annotated[Path, typer.Argument(help="workload.json", show_defaul
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 _Dram = Annotated[bool, typer.Option("--dram", help="Keep all embedding tables in off-chip DRAM.")]
 _Chips = Annotated[int, typer.Option(help="How many chips share the workload.")]
+_ChipName = Annotated[str, typer.Option(help="A preset's name or a chip file (.toml).")]
+_Settings = Annotated[list[str] | None, typer.Option("--set", help="Option of the chip: crossbar.rows=256.")]
+_Copies = Annotated[
+    int | None, typer.Option(help="Most copies of weights used several times; else as the chip file says, or 1.")]
+_DramTable = Annotated[list[str] | None, typer.Option(help="Keep this table in DRAM; may be repeated.")]
+_ArrivalRate = Annotated[float | None, typer.Option(help="Inferences asked for per second.")]
+_ExecutionOption = Annotated[str, typer.Option(help=f"{' or '.join(EXECUTIONS)}.")]
+_Updates = Annotated[float, typer.Option(help="How often a day the model is written anew.")]
 _GatingOption = Annotated[str, typer.Option(help=f"When the chip leaks: {' or '.join(GATINGS)}.")]
 
 
@@ -46,34 +56,45 @@ def presets_command() -> None:
 @app.command("evaluate")
 def evaluate_command(
     workload: _WorkloadFile,
-    chip: Annotated[str, typer.Option(help="A preset's name or a chip file (.toml).")] = "isaac",
-    settings: Annotated[list[str] | None, typer.Option("--set", help="Option of the chip: crossbar.rows=256.")] = None,
-    copies: Annotated[
-        int | None, typer.Option(help="Most copies of weights used several times; else as the chip file says, or 1.")
-    ] = None,
+    chip: _ChipName = "isaac",
+    settings: _Settings = None,
+    copies: _Copies = None,
     chips: _Chips = 1,
     dram: _Dram = False,
-    dram_table: Annotated[list[str] | None, typer.Option(help="Keep this table in DRAM; may be repeated.")] = None,
+    dram_table: _DramTable = None,
     gating: _GatingOption = "idle_gated",
-    arrival_rate: Annotated[float | None, typer.Option(help="Inferences asked for per second.")] = None,
-    execution: Annotated[str, typer.Option(help=f"{' or '.join(EXECUTIONS)}.")] = "pipelined",
-    updates_per_day: Annotated[float, typer.Option(help="How often a day the model is written anew.")] = 0.0,
+    arrival_rate: _ArrivalRate = None,
+    execution: _ExecutionOption = "pipelined",
+    updates_per_day: _Updates = 0.0,
     as_json: _Json = False,
 ) -> None:
     """Energy, latency and area of one inference of WORKLOAD on a chip, by operator and by component."""
     hardware = chip_named(chip, settings or ())
-    placing = placing_named(chip, settings or ())
-    if copies is not None:
-        placing |= {"copies": copies, "budget_crossbars": None}
-    report = evaluate(
-        read_workload(workload), hardware, chips=chips, dram=dram, dram_tables=dram_table or (), **placing,
-        gating=_gating(gating), arrival_rate_hz=arrival_rate, execution=_execution(execution),
-        updates_per_day=updates_per_day,
-    )
-    if as_json:
-        sys.stdout.write(json.dumps(report.to_json(), indent=1, allow_nan=False) + "\n")
-    else:
-        Console().print(report_tables(report))
+    how = _how(chip, settings, copies, chips, dram, dram_table, gating, arrival_rate, execution, updates_per_day)
+    report = evaluate(read_workload(workload), hardware, **how)
+    _print(report.to_json() if as_json else report_tables(report))
+
+
+@app.command("explain")
+def explain_command(
+    workload: _WorkloadFile,
+    chip: _ChipName = "isaac",
+    settings: _Settings = None,
+    copies: _Copies = None,
+    chips: _Chips = 1,
+    dram: _Dram = False,
+    dram_table: _DramTable = None,
+    gating: _GatingOption = "idle_gated",
+    arrival_rate: _ArrivalRate = None,
+    execution: _ExecutionOption = "pipelined",
+    updates_per_day: _Updates = 0.0,
+    as_json: _Json = False,
+) -> None:
+    """Where every joule, nanosecond and square millimetre of `evaluate` goes, and from which source it comes."""
+    hardware = chip_named(chip, settings or ())
+    how = _how(chip, settings, copies, chips, dram, dram_table, gating, arrival_rate, execution, updates_per_day)
+    explanation = explain(read_workload(workload), hardware, **how)
+    _print(explanation.to_json() if as_json else explanation_tables(explanation))
 
 
 @app.command("import")
@@ -152,6 +173,25 @@ def validate_command(
         sys.stdout.write(validation_markdown(validation))
     else:
         Console().print(validation_tables(validation))
+
+
+def _how(chip: str, settings: list[str] | None, copies: int | None, chips: int, dram: bool,
+         dram_table: list[str] | None, gating: str, arrival_rate: float | None, execution: str,
+         updates_per_day: float) -> dict[str, Any]:
+    """The settings of `evaluate` that options and the chip's file ask for."""
+    placing = placing_named(chip, settings or ())
+    if copies is not None:
+        placing |= {"copies": copies, "budget_crossbars": None}
+    return {**placing, "chips": chips, "dram": dram, "dram_tables": dram_table or (), "gating": _gating(gating),
+            "arrival_rate_hz": arrival_rate, "execution": _execution(execution), "updates_per_day": updates_per_day}
+
+
+def _print(result: Any) -> None:
+    """JSON of plain values, or tables."""
+    if isinstance(result, dict):
+        sys.stdout.write(json.dumps(result, indent=1, allow_nan=False) + "\n")
+    else:
+        Console().print(result)
 
 
 def _gating(name: str) -> Gating:
