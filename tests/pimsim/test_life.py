@@ -86,3 +86,9 @@ def test_the_survey_knows_the_node_of_its_converter() -> None:
     older = chip.at_node(130, only_areas=True)
     assert older.crossbar.adc.energy_j(8) > 5 * chip.crossbar.adc.energy_j(8)
     assert older.crossbar.adc.area_m2(8) > chip.crossbar.adc.area_m2(8)
+
+
+def test_an_operator_that_no_output_needs_wears_nothing() -> None:
+    needed = Workload("w", (MatVec("m", 32, 64),), ("m",))
+    more = Workload("w", (Gather("dead", 1000, 16, updates_per_day=24.0), *needed.ops), ("m",))
+    assert evaluate(more, SIZED, updates_per_day=2.0).to_json() == evaluate(needed, SIZED, updates_per_day=2.0).to_json()
