@@ -9,6 +9,7 @@ from pimsim.explain import explain
 from pimsim.mapping import Mapping, Placement, place
 from pimsim.quantity import Quantity
 from pimsim.readout import Readout, lossless_adc_bits
+from pimsim.uncertainty import UncertainReport, evaluate_uncertain, probability_less
 from pimsim.workload import Elementwise, Gather, MatMul, MatVec, Workload
 
 __all__ = [
@@ -26,10 +27,13 @@ __all__ = [
     "Quantity",
     "Readout",
     "Report",
+    "UncertainReport",
     "Workload",
     "evaluate",
+    "evaluate_uncertain",
     "explain",
     "lossless_adc_bits",
     "place",
     "presets",
+    "probability_less",
 ]

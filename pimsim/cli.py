@@ -25,6 +25,8 @@ from pimsim.report import presets_table, report_tables
 from pimsim.sweep import sweep_to_parquet
 from pimsim.sweep.memory import keep_freed_memory
 from pimsim.sweep.pareto import front_to_parquet
+from pimsim.uncertainty import SAMPLES, evaluate_uncertain
+from pimsim.uncertainty_tables import uncertainty_tables
 from pimsim.validation import validate
 from pimsim.validation.table import validation_markdown, validation_tables
 
@@ -66,11 +68,18 @@ def evaluate_command(
     arrival_rate: _ArrivalRate = None,
     execution: _ExecutionOption = "pipelined",
     updates_per_day: _Updates = 0.0,
+    uncertainty: Annotated[bool, typer.Option("--uncertainty", help="How sure the results are, by sampling.")] = False,
+    samples: Annotated[int, typer.Option(help="Draws of all figures.")] = SAMPLES,
+    seed: Annotated[int, typer.Option(min=0, help="Which draws.")] = 0,
     as_json: _Json = False,
 ) -> None:
     """Energy, latency and area of one inference of WORKLOAD on a chip, by operator and by component."""
     hardware = chip_named(chip, settings or ())
     how = _how(chip, settings, copies, chips, dram, dram_table, gating, arrival_rate, execution, updates_per_day)
+    if uncertainty:
+        sure = evaluate_uncertain(read_workload(workload), hardware, samples=samples, seed=seed, **how)
+        _print({**sure.report.to_json(), "uncertainty": sure.to_json()} if as_json else uncertainty_tables(sure))
+        return
     report = evaluate(read_workload(workload), hardware, **how)
     _print(report.to_json() if as_json else report_tables(report))
 
