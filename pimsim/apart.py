@@ -11,12 +11,15 @@ from numpy.typing import NDArray
 
 from pimsim.chip import CHOICES, RANGES, Chip
 from pimsim.errors import InputError
+from pimsim.presets import preset
 from pimsim.uncertainty import SAMPLES, Floats, evaluate_uncertain
 from pimsim.workload import Workload
 
 Flags = NDArray[np.bool_]
-_PLACED = ("copies", "budget_area_m2", "budget_crossbars")
-_KNOWN = (*RANGES, *CHOICES, *_PLACED)
+_BUDGETS = ("budget_area_m2", "budget_crossbars")
+_SETTINGS = ("copies", *_BUDGETS, "gating", "execution")
+_KNOWN = (*RANGES, *CHOICES, *_SETTINGS, "preset")
+OBJECTIVES = ("energy_j", "latency_s", "area_m2")
 SURE = 0.95
 """How probable it must be that one design is better in something, to count."""
 
@@ -80,27 +83,35 @@ class Comparison:
 
 
 def compare(workload: Workload, chip: Chip, designs: Sequence[Mapping[str, Any]],
-            objectives: Sequence[str] = ("energy_j", "latency_s", "area_m2"), *, samples: int = SAMPLES,
-            seed: int = 0, **settings: Any) -> Comparison:
+            objectives: Sequence[str] = OBJECTIVES, *, samples: int = SAMPLES, seed: int = 0,
+            **settings: Any) -> Comparison:
     """`designs` of `chip` under common draws of its figures.
 
-    A design names options of `Chip.with_options`, and `copies`, `budget_area_m2` or `budget_crossbars`, as rows of a
-    sweep do (`design_of`); the `settings` are those of `evaluate`. InputError for a design that cannot be and for an
-    objective that a report has no draws of.
+    A design names options of `Chip.with_options`, `copies`, `budget_area_m2` or `budget_crossbars`, `gating`,
+    `execution`, or a `preset` in the place of `chip`, as rows of a sweep do (`design_of`); the `settings` are those of
+    `evaluate`. InputError for a design that cannot be and for an objective that a report has no draws of.
     """
-    if not designs or not objectives:
-        raise InputError("no designs or no objectives to compare, needed: one or more of each")
-    nominal, draws = [], []
+    made = []
     for number, design in enumerate(designs):
         unknown = sorted(design.keys() - set(_KNOWN))
         if unknown:
             raise InputError(f"design {number} has {unknown[0]!r}, allowed: {', '.join(_KNOWN)}")
-        options = {name: value for name, value in design.items() if name not in _PLACED}
-        placed = {name: value for name, value in design.items() if name in _PLACED}
-        if placed and "copies" not in placed:
-            placed["copies"] = "budget"
-        result = evaluate_uncertain(workload, chip.with_options(**options), samples=samples, seed=seed,
-                                    **{**settings, **placed})
+        own = {name: value for name, value in design.items() if name in _SETTINGS}
+        if own.keys() & set(_BUDGETS):
+            own.setdefault("copies", "budget")
+        options = {name: value for name, value in design.items() if name not in ("preset", *_SETTINGS)}
+        made.append((_preset_of(design, chip).with_options(**options), {**settings, **own}))
+    return compare_chips(workload, made, objectives, samples=samples, seed=seed)
+
+
+def compare_chips(workload: Workload, chips: Sequence[tuple[Chip, Mapping[str, Any]]],
+                  objectives: Sequence[str] = OBJECTIVES, *, samples: int = SAMPLES, seed: int = 0) -> Comparison:
+    """Chips, each with settings of `evaluate` of its own, under common draws of what they share."""
+    if not chips or not objectives:
+        raise InputError("no designs or no objectives to compare, needed: one or more of each")
+    nominal, draws = [], []
+    for chip, settings in chips:
+        result = evaluate_uncertain(workload, chip, samples=samples, seed=seed, **settings)
         for name in objectives:
             if name not in result.draws or name == "throughput_hz":
                 allowed = ", ".join(known for known in result.draws if known != "throughput_hz")
@@ -110,9 +121,17 @@ def compare(workload: Workload, chip: Chip, designs: Sequence[Mapping[str, Any]]
     return Comparison(tuple(objectives), np.array(nominal), np.array(draws))
 
 
+def _preset_of(design: Mapping[str, Any], chip: Chip) -> Chip:
+    """The chip that a design starts from, sized to its workload if `chip` is."""
+    if "preset" not in design:
+        return chip
+    named = preset(design["preset"])
+    return named.with_tiles(None) if chip.tiles is None else named
+
+
 def design_of(row: Mapping[str, Any]) -> dict[str, Any]:
     """What of a row of a sweep names its design: the other columns are results."""
-    return {name: value for name, value in row.items() if name in _KNOWN}
+    return {name: value for name, value in row.items() if name in _KNOWN and value is not None}
 
 
 def _beats(a: Floats, b: Floats) -> Flags:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pimsim import InputError, MatVec, Workload, presets
+from pimsim import InputError, MatVec, Workload, evaluate, presets
 from pimsim.apart import Comparison, compare, design_of
 from pimsim.sweep import Space, sweep
 from pimsim.uncertainty import evaluate_uncertain, probability_less
@@ -74,6 +74,16 @@ def test_rows_of_a_sweep_are_designs() -> None:
     found = compare(WORKLOAD, SIZED, [design_of(row) for row in rows], samples=10)
     for k, name in enumerate(found.objectives):
         assert found.nominal[:, k].tolist() == columns[name].tolist()
+
+
+def test_designs_name_presets_and_settings() -> None:
+    designs = [{"preset": "puma", "gating": "always_on"}, {"execution": "sequential", "budget_crossbars": 12}]
+    found = compare(WORKLOAD, SIZED, designs, samples=10)
+    puma = evaluate(WORKLOAD, presets.puma().with_tiles(None), gating="always_on")
+    budget = evaluate(WORKLOAD, SIZED, execution="sequential", copies="budget", budget_crossbars=12)
+    for k, name in enumerate(found.objectives):
+        assert found.nominal[:, k].tolist() == [getattr(puma, name), getattr(budget, name)]
+    assert design_of({"rows": 64, "copies": None, "energy_j": 1.0}) == {"rows": 64}
 
 
 def test_what_cannot_be_compared_is_named() -> None:
