@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from benchmarks.contract import needs
-
 FEATURES = 27  # Criteo's 26 categories, and one vector for its integers
 SHAPES = [("float32", batch, dim) for batch in (512, 4096) for dim in (16, 64, 128)] + [("bfloat16", 512, 64)]
 
@@ -16,6 +14,5 @@ def some(shape: tuple[int, ...], dtype: str, seed: int) -> tuple[np.ndarray, tor
     values = torch.from_numpy(np.random.default_rng(seed).standard_normal(shape, dtype=np.float32))
     if dtype == "float32":
         return values.numpy(), values
-    needs("dot_interaction", "diagonal")
     values = values.to(torch.bfloat16)
     return values.view(torch.uint16).numpy(), values

@@ -16,7 +16,6 @@ import pytest
 import torch
 
 from benchmarks import limits, torch_crossbar
-from benchmarks.contract import needs
 from benchmarks.crosssim_peer import CrossSimCrossbar, crosssim_folder
 from benchmarks.timing import Work
 from benchmarks.torch_crossbar import BITS, TorchCrossbar
@@ -100,7 +99,6 @@ def test_rounding_converter(beside, threads: int) -> None:
 @pytest.mark.benchmark(group="crossbar_mac with noise")
 def test_noise(beside, threads: int) -> None:
     """A Gaussian of one unit for each conversion, beside ourselves without, and torch with its own generator."""
-    needs(Arithmetic, "noise")
     weights, codes = some("1024x1024", 64)
     way = replace(WAY, noise=1.0)
     noisy, ideal = ProgrammedMatrix(weights, BITS, way), ProgrammedMatrix(weights, BITS, WAY)
@@ -131,7 +129,6 @@ def test_noise(beside, threads: int) -> None:
 @pytest.mark.benchmark(group="crossbar_mac with devices that vary")
 def test_variation(beside, threads: int) -> None:
     """Every cell is off by a Gaussian of a tenth of a level; torch multiplies by the very levels that we drew."""
-    needs(ProgrammedMatrix, "devices")
     from pimsim.crossbar_devices import Devices
 
     weights, codes = some("1024x1024", 64)

@@ -15,7 +15,6 @@ from torch import Tensor
 from torch.nn.functional import embedding, embedding_bag
 
 from benchmarks import fbgemm_peer, limits, numba_peer
-from benchmarks.contract import needs
 from benchmarks.lookups import ROWS, TABLES, Lookups, arrays, pool, pool_in
 from nasrec import kernels
 
@@ -82,8 +81,6 @@ def test_one_id_each(beside, threads: int, dim: int, batch: int) -> None:
 @pytest.mark.parametrize("dim", [16, 64, 128])
 @pytest.mark.benchmark(group="embedding_bag, pooling 20")
 def test_pooling(beside, threads: int, dim: int, dtype: str, batch: int, ids: str) -> None:
-    if dtype != "float32":
-        needs("embedding_bag", "out")
     tables, lookups = pool_in(dim, DTYPES[dtype]), Lookups.draw(ids, batch, 20)
     torchs, views, offsets = Torch(tables, lookups), arrays(tables), lookups.offsets
     peers: dict[str, Any] = {"torch_per_table": torchs.per_table, "torch_concatenated": torchs.concatenated}
@@ -102,7 +99,6 @@ def test_pooling(beside, threads: int, dim: int, dtype: str, batch: int, ids: st
 
 @pytest.mark.benchmark(group="embedding_bag, pooling 20, weighted")
 def test_weighted(beside, threads: int) -> None:
-    needs("embedding_bag", "weights")
     tables, lookups, dim, batch = pool(64), Lookups.draw("uniform", 512, 20), 64, 512
     weights = np.random.default_rng(2).random(len(lookups.flat), dtype=np.float32)
     torchs, views, offsets = Torch(tables, lookups, torch.from_numpy(weights)), arrays(tables), lookups.offsets

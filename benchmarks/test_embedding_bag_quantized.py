@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 
 from benchmarks import fbgemm_peer, limits
-from benchmarks.contract import needs
 from benchmarks.lookups import ROWS, TABLES, Lookups, arrays, pool
 from nasrec import kernels
 
@@ -43,7 +42,6 @@ def rows_of(dim: int, bits: int) -> tuple[list[Any], Tensor]:
 @pytest.mark.parametrize("dim", [16, 64, 128])
 @pytest.mark.benchmark(group="embedding_bag, pooling 20, quantised rows")
 def test_pooling(beside, threads: int, dim: int, bits: int, batch: int, ids: str) -> None:
-    needs("quantize_rows")
     (ours_rows, packed), lookups = rows_of(dim, bits), Lookups.draw(ids, batch, 20)
     by_table, tables, starts = lookups.by_table, packed.split(ROWS), lookups.starts
     in_pool, offsets = torch.from_numpy(lookups.pool_rows), lookups.offsets

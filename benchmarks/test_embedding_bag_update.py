@@ -17,7 +17,6 @@ from torch import Tensor
 from torch.nn.functional import embedding_bag
 
 from benchmarks import fbgemm_peer, limits
-from benchmarks.contract import needs
 from benchmarks.lookups import ROWS, TABLES, Lookups, arrays, pool
 from benchmarks.session import check
 from nasrec import kernels
@@ -66,7 +65,6 @@ def torch_by_hand(tables: Tensor, lookups: Lookups, grad: Tensor) -> Callable[[]
 @pytest.mark.parametrize("optimizer", ["adagrad", "row_wise_adagrad"])
 @pytest.mark.benchmark(group="embedding_bag_update")
 def test_update(beside, threads: int, optimizer: str, pooled: int, batch: int, ids: str) -> None:
-    needs("embedding_bag_update")
     lookups = Lookups.draw(ids, batch, pooled)
     grad = np.random.default_rng(3).standard_normal((batch, TABLES, DIM), dtype=np.float32)
     tables = {name: pool(DIM).clone() for name in ("ours", "torch", "fbgemm", "bare")}

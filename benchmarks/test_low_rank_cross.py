@@ -11,7 +11,6 @@ import torch
 from torch.nn.functional import linear
 
 from benchmarks.compiled_peer import compiled
-from benchmarks.contract import needs
 from benchmarks.timing import Work
 from nasrec import kernels
 
@@ -34,7 +33,6 @@ def some(batch: int) -> tuple[list[np.ndarray], list[torch.Tensor], np.ndarray]:
 @pytest.mark.parametrize("batch", [512, 4096])
 @pytest.mark.benchmark(group="low_rank_cross forward")
 def test_forward(beside, threads: int, batch: int) -> None:
-    needs("low_rank_cross")
     parts, tensors, _ = some(batch)
     fused = compiled(torch_cross, *tensors)
     peers = {
@@ -52,7 +50,6 @@ def test_forward(beside, threads: int, batch: int) -> None:
 @pytest.mark.benchmark(group="low_rank_cross forward and backward")
 def test_forward_and_backward(beside, threads: int, batch: int) -> None:
     """Gradients of both inputs, both matrices and the bias."""
-    needs("low_rank_cross_backward")
     parts, tensors, grad = some(batch)
     leaves, factor = [tensor.requires_grad_() for tensor in tensors], torch.from_numpy(grad)
 

@@ -10,7 +10,12 @@ namespace py = pybind11;
 using bind::Array;
 using bind::input;
 
+constexpr int64_t kMostFeatures = int64_t{1} << 31;  // the number of their pairs can still be counted
+
 int64_t pairs_of(int64_t features, bool diagonal) {
+  if (features > kMostFeatures) {
+    throw py::value_error("x: " + std::to_string(features) + " features, at most " + std::to_string(kMostFeatures));
+  }
   return diagonal ? features * (features + 1) / 2 : features * (features - 1) / 2;
 }
 
@@ -19,6 +24,7 @@ py::array forward(const py::object& x, bool diagonal) {
   const auto values = input<T>(x, "x", 3);
   const int64_t batch = values.shape(0), features = values.shape(1), dim = values.shape(2);
   Array<T> out = bind::aligned<T>({batch, pairs_of(features, diagonal)});
+  if (out.size() == 0) return std::move(out);
   const T* const from = values.data();
   T* const to = out.mutable_data();
   const int threads = bind::threads();
@@ -36,6 +42,7 @@ py::array backward(const py::object& x, const py::object& grad, bool diagonal) {
   const int64_t batch = values.shape(0), features = values.shape(1), dim = values.shape(2);
   bind::require_shape(gradient, "grad", {batch, pairs_of(features, diagonal)});
   Array<T> out = bind::aligned<T>({batch, features, dim});
+  if (out.size() == 0) return std::move(out);
   const T* const from = values.data();
   const T* const by = gradient.data();
   T* const to = out.mutable_data();

@@ -1,4 +1,5 @@
 // Embedding lookup of nasrec/_kernels; documented in nasrec/kernels/embedding_bag.py.
+#include "bind_aligned.h"
 #include "bind_kernels.h"
 #include "bind_lookups.h"
 #include "bind_settings.h"
@@ -7,7 +8,6 @@ namespace {
 
 namespace py = pybind11;
 using bind::Array;
-using bind::at;
 using bind::at;
 using bind::check_lookups;
 using bind::input;
@@ -49,15 +49,18 @@ RowFormat format_of(const py::object& table) {
                        ", expected a NumPy array or QuantizedRows");
 }
 
-// A table of numbers as contiguous memory.
+// A table of numbers as contiguous, aligned memory.
 py::array numbers(const py::object& table, RowFormat format, int64_t index) {
-  if (format == RowFormat::float32 && py::isinstance<Array<float>>(table)) return py::reinterpret_borrow<py::array>(table);
   if (format == RowFormat::float32) return input<float>(table, at("tables", index), 2);
   if (format == RowFormat::bfloat16) return input<uint16_t>(table, at("tables", index), 2);
   if (!py::isinstance<py::array>(table) || !is_float16(py::reinterpret_borrow<py::array>(table))) {
     throw py::type_error(at("tables", index) + ": expected a NumPy array of float16, as tables[0]");
   }
-  return py::array::ensure(table, py::array::c_style);
+  const auto& numpy = py::detail::npy_api::get();
+  const auto array = py::reinterpret_steal<py::object>(
+      numpy.PyArray_FromAny_(table.ptr(), nullptr, 0, 0, py::array::c_style | bind::kAligned, nullptr));
+  if (!array) throw py::error_already_set();
+  return py::array(array);
 }
 
 Tables number_tables(const std::vector<py::object>& tables) {
@@ -122,15 +125,6 @@ Tables code_tables(const std::vector<py::object>& codes, const std::vector<py::o
   return result;
 }
 
-// A result that begins with a cache line, as whole registers want it. NumPy's own large arrays begin 16 bytes into one.
-Array<float> aligned_floats(py::ssize_t batch, py::ssize_t tables, py::ssize_t dim) {
-  constexpr py::ssize_t kLine = 64;
-  py::array_t<uint8_t> memory(batch * tables * dim * static_cast<py::ssize_t>(sizeof(float)) + kLine);
-  uint8_t* const start = memory.mutable_data();
-  const auto skip = (kLine - static_cast<py::ssize_t>(reinterpret_cast<uintptr_t>(start) % kLine)) % kLine;
-  return Array<float>({batch, tables, dim}, reinterpret_cast<const float*>(start + skip), memory);
-}
-
 py::object look_up(const Tables& tables, const py::object& ids, const py::object& offsets, const py::object& weights,
                    bool mean, const py::object& out) {
   const auto checked = check_lookups(tables.counts, ids, offsets, weights, mean, !out.is_none());
@@ -138,7 +132,7 @@ py::object look_up(const Tables& tables, const py::object& ids, const py::object
   py::object result = out;
   float* to = nullptr;
   if (out.is_none()) {
-    auto own = aligned_floats(lookups.batch, lookups.tables, tables.dim);
+    auto own = bind::aligned<float>({lookups.batch, lookups.tables, tables.dim});
     to = own.mutable_data();
     result = std::move(own);
   } else {

@@ -1,5 +1,6 @@
 // Gradient and optimiser step of embedding tables; documented in nasrec/kernels/embedding_bag_update.py.
 #include <algorithm>
+#include <optional>
 
 #include "bind_kernels.h"
 #include "bind_lookups.h"
@@ -32,6 +33,9 @@ Array<float> check_gradient(const py::object& grad, const bind::Lookups& lookups
 }
 
 Step step_of(int optimizer, float lr, float eps, float scale) {
+  if (optimizer < 0 || optimizer > static_cast<int>(Optimizer::sgd)) {
+    throw py::value_error("optimizer: " + std::to_string(optimizer) + ", expected 0, 1 or 2");
+  }
   return {static_cast<Optimizer>(optimizer), lr, eps, scale};
 }
 
@@ -42,17 +46,17 @@ struct Changed {
   std::vector<int64_t> rows;
 };
 
-Changed check_changed(const std::vector<py::object>& tables, const py::object& states, int64_t dim, Optimizer optimizer) {
+using States = std::optional<std::vector<py::object>>;
+
+Changed check_changed(const std::vector<py::object>& tables, const States& states, int64_t dim, Optimizer optimizer) {
   const auto size = static_cast<py::ssize_t>(tables.size());
   Changed changed;
-  std::vector<py::object> state;
   if (optimizer != Optimizer::sgd) {
-    if (states.is_none()) throw py::value_error("states: None, expected an array for each table");
-    state = states.cast<std::vector<py::object>>();
-    if (state.size() != tables.size()) {
-      throw py::value_error("states: " + std::to_string(state.size()) + " arrays for " + std::to_string(size) + " tables");
+    if (!states) throw py::value_error("states: None, expected an array for each table");
+    if (states->size() != tables.size()) {
+      throw py::value_error("states: " + std::to_string(states->size()) + " arrays for " + std::to_string(size) + " tables");
     }
-  } else if (!states.is_none()) {
+  } else if (states) {
     throw py::value_error("states: given, but this optimizer has none");
   }
   struct Range {
@@ -72,7 +76,7 @@ Changed check_changed(const std::vector<py::object>& tables, const py::object& s
     if (optimizer == Optimizer::sgd) continue;
     const bool one = optimizer == Optimizer::row_wise_adagrad;
     const std::vector<py::ssize_t> shape = one ? std::vector<py::ssize_t>{rows} : std::vector<py::ssize_t>{rows, dim};
-    changed.states.push_back(bind::in_place<float>(state[t], at("states", t), shape));
+    changed.states.push_back(bind::in_place<float>((*states)[t], at("states", t), shape));
     if (rows * dim > 0) ranges.push_back({changed.states[t], changed.states[t] + rows * (one ? 1 : dim), t});
   }
   std::sort(ranges.begin(), ranges.end(), [](const Range& a, const Range& b) { return a.begin < b.begin; });
@@ -101,7 +105,8 @@ py::tuple embedding_bag_coalesce(const std::vector<int64_t>& rows, const py::obj
   double square = 0.0;
   {
     py::gil_scoped_release release;
-    square = ON_ISA(embedding_bag_coalesce)(checked.lookups, dim, from, out, threads);
+    const int64_t used = gradient.size() == 0 ? 0 : dim;  // of an empty gradient, numbers per row can be any number
+    square = ON_ISA(embedding_bag_coalesce)(checked.lookups, used, from, out, threads);
   }
   return py::make_tuple(starts, counts, touched, values, square);
 }
@@ -110,6 +115,7 @@ double embedding_bag_square_norm(const std::vector<int64_t>& rows, const py::obj
                                  const py::object& weights, const py::object& grad, bool mean) {
   const auto checked = check_updates(rows, ids, offsets, weights, mean);
   const auto gradient = check_gradient(grad, checked.lookups);
+  if (gradient.size() == 0) return 0.0;
   const int64_t dim = gradient.shape(2);
   const float* const from = gradient.data();
   const int threads = bind::threads();
@@ -117,7 +123,7 @@ double embedding_bag_square_norm(const std::vector<int64_t>& rows, const py::obj
   return ON_ISA(embedding_bag_square_norm)(checked.lookups, dim, from, threads);
 }
 
-void embedding_bag_step(const std::vector<py::object>& tables, const py::object& states, const py::object& starts,
+void embedding_bag_step(const std::vector<py::object>& tables, const States& states, const py::object& starts,
                         const py::object& counts, const py::object& rows, const py::object& values, int optimizer,
                         float lr, float eps, float scale) {
   const auto size = static_cast<py::ssize_t>(tables.size());
@@ -145,6 +151,7 @@ void embedding_bag_step(const std::vector<py::object>& tables, const py::object&
       }
     }
   }
+  if (gradient.size() == 0) return;
   const RowGradients gradients{const_cast<int64_t*>(first.data()), const_cast<int64_t*>(used.data()),
                                const_cast<int64_t*>(touched.data()), const_cast<float*>(gradient.data())};
   const int threads = bind::threads();
@@ -152,7 +159,7 @@ void embedding_bag_step(const std::vector<py::object>& tables, const py::object&
   ON_ISA(embedding_bag_step)(changed.data.data(), changed.states.data(), gradients, size, dim, step, threads);
 }
 
-void embedding_bag_update(const std::vector<py::object>& tables, const py::object& states, const py::object& ids,
+void embedding_bag_update(const std::vector<py::object>& tables, const States& states, const py::object& ids,
                           const py::object& offsets, const py::object& weights, const py::object& grad, bool mean,
                           int optimizer, float lr, float eps, float scale) {
   const auto gradient = input<float>(grad, "grad", 3);
@@ -161,6 +168,7 @@ void embedding_bag_update(const std::vector<py::object>& tables, const py::objec
   Changed changed = check_changed(tables, states, dim, step.optimizer);
   const auto checked = check_updates(changed.rows, ids, offsets, weights, mean);
   check_gradient(gradient, checked.lookups);
+  if (gradient.size() == 0) return;
   const float* const from = gradient.data();
   const int threads = bind::threads();
   py::gil_scoped_release release;

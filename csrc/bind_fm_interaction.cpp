@@ -15,6 +15,7 @@ py::array forward(const py::object& x) {
   const auto values = input<T>(x, "x", 3);
   const int64_t batch = values.shape(0), features = values.shape(1), dim = values.shape(2);
   Array<T> out = bind::aligned<T>({batch, dim});
+  if (out.size() == 0) return std::move(out);
   const T* const from = values.data();
   T* const to = out.mutable_data();
   const int threads = bind::threads();
@@ -32,6 +33,7 @@ py::array backward(const py::object& x, const py::object& grad) {
   const int64_t batch = values.shape(0), features = values.shape(1), dim = values.shape(2);
   bind::require_shape(gradient, "grad", {batch, dim});
   Array<T> out = bind::aligned<T>({batch, features, dim});
+  if (out.size() == 0) return std::move(out);
   const T* const from = values.data();
   const T* const by = gradient.data();
   T* const to = out.mutable_data();

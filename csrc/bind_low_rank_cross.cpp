@@ -36,6 +36,7 @@ Array<float> low_rank_cross(const py::object& x0, const py::object& x, const py:
                             const py::object& bias) {
   const Inputs in(x0, x, down, up, bias);
   Array<float> out = bind::aligned<float>({in.batch, in.dim});
+  if (out.size() == 0) return out;
   float* const to = out.mutable_data();
   const int threads = bind::threads();
   {
@@ -53,6 +54,7 @@ py::tuple low_rank_cross_backward(const py::object& x0, const py::object& x, con
   bind::require_shape(gradient, "grad", {in.batch, in.dim});
   Array<float> of_x0 = bind::aligned<float>({in.batch, in.dim}), of_x = bind::aligned<float>({in.batch, in.dim});
   Array<float> of_down({in.rank, in.dim}), of_up({in.dim, in.rank}), of_bias(in.dim);
+  if (in.dim == 0) return py::make_tuple(of_x0, of_x, of_down, of_up, of_bias);
   const float* const by = gradient.data();
   float* const to[] = {of_x0.mutable_data(), of_x.mutable_data(), of_down.mutable_data(), of_up.mutable_data(),
                        of_bias.mutable_data()};

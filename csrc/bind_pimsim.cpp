@@ -23,8 +23,8 @@ void require(bool holds, const std::string& name, int64_t value, const std::stri
 }
 
 void require_sizes(int64_t inputs, int64_t outputs, int64_t block_rows) {
-  require(inputs > 0, "inputs", inputs, "1 or more");
-  require(outputs > 0, "outputs", outputs, "1 or more");
+  require(inputs > 0 && inputs <= INT32_MAX, "inputs", inputs, "1..2^31 - 1");
+  require(outputs > 0 && outputs <= INT32_MAX, "outputs", outputs, "1..2^31 - 1");
   require(block_rows > 0 && block_rows <= 4096, "block_rows", block_rows, "1..4096");
 }
 
@@ -158,11 +158,12 @@ Array<int64_t> crossbar_lookup(const py::object& tables, const py::object& numbe
   const auto shift = input<int32_t>(shifts, "shifts", 1);
   const auto values = input<uint16_t>(codes, "codes", 2);
   auto cells = tables_of(inputs, outputs, block_rows, sign.shape(2), listed, index_bits, dac_bits, planes, low_bits, run);
+  // Signs first: what lies in memory bounds the sizes, and no product of them overflows.
+  bind::require_shape(sign, "signs", {cells.groups(), cells.blocks(), cells.slices, 8});
+  bind::require_shape(gain, "gains", {cells.groups(), cells.blocks(), 8});
   const int64_t total = cells.groups() * cells.blocks() * 8 * cells.slices * cells.steps();
   bind::require_shape(entries, "tables", {bytes_of(cells)});
   bind::require_shape(steps, "numbers", {listed > 0 ? total : 0});
-  bind::require_shape(sign, "signs", {cells.groups(), cells.blocks(), cells.slices, 8});
-  bind::require_shape(gain, "gains", {cells.groups(), cells.blocks(), 8});
   require_product(shift, cells.slices, values, inputs, input_bits);
   const auto converter = converter_of(adc_bits, adc_step, adc_offset, fraction_bits);
   require(converter.divisor() < 32768, "adc_step * 2^fraction_bits", converter.divisor(), "1..32767");

@@ -154,7 +154,10 @@ template <class Vector>
 inline Vector interleave(Vector a, Vector b, int first) {
   Vector result;
   constexpr int lanes = static_cast<int>(sizeof a / sizeof a[0]);
-  for (int i = 0; i < lanes; ++i) result[i] = (i % 2 == 0 ? a : b)[first + i / 2];
+  for (int i = 0; i < lanes; i += 2) {
+    result[i] = a[first + i / 2];
+    result[i + 1] = b[first + i / 2];
+  }
   return result;
 }
 inline Bytes interleave_low(Bytes a, Bytes b) { return interleave(a, b, 0); }
@@ -163,9 +166,10 @@ inline Shorts interleave_low(Shorts a, Shorts b) { return interleave(a, b, 0); }
 inline Shorts interleave_high(Shorts a, Shorts b) { return interleave(a, b, 4); }
 inline Bytes narrow(Shorts low, Shorts high) {
   Bytes result;
-  for (int i = 0; i < kBytes; ++i) {
-    const int value = (i < kBytes / 2 ? low : high)[i % (kBytes / 2)];
-    result[i] = static_cast<uint8_t>(value < 0 ? 0 : value > 255 ? 255 : value);
+  const auto clip = [](int value) { return static_cast<uint8_t>(value < 0 ? 0 : value > 255 ? 255 : value); };
+  for (int i = 0; i < kBytes / 2; ++i) {  // not (i < ... ? low : high)[...]: GCC 12's UBSan build then takes low alone
+    result[i] = clip(low[i]);
+    result[kBytes / 2 + i] = clip(high[i]);
   }
   return result;
 }

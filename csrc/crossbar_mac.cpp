@@ -77,7 +77,7 @@ struct RoundNoisy : Round {
     const int shift = static_cast<int>(vector & 3) * 8;
     first = (first >> shift) & 255;
     second = (second >> shift) & 255;
-    Sums total;
+    Sums total = {};
     for (int i = 0; i < kWidth; ++i) {
       total[i] = static_cast<int64_t>(sum[i]) + noise_of(noise, sums.low[first[i]] + sums.high[second[i]]);
     }

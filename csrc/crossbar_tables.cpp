@@ -23,7 +23,8 @@ void write_table(const CrossbarTables& shape, const uint16_t* levels, int64_t st
              levels[r * stride];
     }
     if (shape.planes == 2) {
-      const Entries low = sum & (static_cast<uint16_t>((1 << shape.low_bits) - 1) + Entries{});
+      const auto mask = static_cast<uint16_t>((1 << shape.low_bits) - 1);  // of its own: GCC -O0 adds no int to 16 bits
+      const Entries low = sum & (mask + Entries{});
       store_as(to + first, __builtin_convertvector(low, Lower));
       store_as(to + plane_bytes + first, __builtin_convertvector(sum >> shape.low_bits, Lower));
     } else {

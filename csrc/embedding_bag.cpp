@@ -274,6 +274,7 @@ bool by_size(Bags bags, int threads) {
 }  // namespace
 
 bool embedding_bag(const TableRows& tables, const Lookups& lookups, float* out, int threads) {
+  if (tables.dim == 0) return ids_in_range(lookups, tables.counts);  // a register would be read from rows of no bytes
   const int64_t row = tables.dim * static_cast<int64_t>(sizeof(float));
   const bool aligned = reinterpret_cast<uintptr_t>(out) % sizeof(Floats) == 0 && row % sizeof(Floats) == 0;
   const bool streamed = aligned && lookups.tables * lookups.batch * row > kStreamed;

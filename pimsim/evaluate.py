@@ -88,7 +88,7 @@ def account(workload: Workload, chip: Chip, mapping: Mapping, *, gating: Gating 
         programming=_programming(chip, mapping),
         execution=execution,
         node_nm=chip.technology.node_nm,
-        life=life(workload, mapping, chip.crossbar.cell, updates_per_day,
+        life=life(workload.live(), mapping, chip.crossbar.cell, updates_per_day,
                   totals.interval_s if arrival_rate_hz is None else 1.0 / arrival_rate_hz),
     )
 

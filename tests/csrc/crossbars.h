@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "check.h"
+#include "crossbar_lookup.h"
 #include "crossbar_mac.h"
 
 namespace check {
@@ -108,7 +109,7 @@ inline int64_t floor_divide(int64_t a, int64_t b) { return a / b - (a % b < 0 ? 
 
 // What one phase adds: the bits first ... first + count - 1 of the codes.
 inline int64_t convert(const Array& array, const Inputs& inputs, const kernels::Converter& converter, int64_t v, int64_t n,
-                int64_t k, int64_t s, int first, int count) {
+                       int64_t k, int64_t s, int first, int count) {
   int64_t sum = 0;
   for (int64_t row = 0; row < array.rows_of(k); ++row) {
     const int64_t code = inputs.codes[v * array.inputs + k * array.block_rows + row];
@@ -140,6 +141,38 @@ inline int64_t wanted(const Array& array, const Inputs& inputs, const kernels::C
     result += array.gain(n, k) * codes;
   }
   return result;
+}
+
+// Bits of input that pick an entry: 6 only where an instruction set looks up 64 bytes.
+inline int random_index_bits(Random& random, int dac_bits) {
+  return dac_bits < 4 && ON_ISA(lookup_index_bits)() == 6 && random.coin() ? 6 : 4;
+}
+
+// The sizes of tables that serve this array, as pimsim/crossbar_tables.py plans them; false where there are none.
+inline bool plan_tables(Random& random, const Array& array, int dac_bits, int index_bits, kernels::CrossbarTables* shape) {
+  const int64_t rows = index_bits / dac_bits;
+  const int64_t list_bits = array.cell_bits * rows;
+  if (index_bits == 6 && list_bits > 12) return false;
+  const int64_t listed = list_bits <= 12 && (index_bits == 6 || random.coin()) ? int64_t{1} << list_bits : 0;
+  const int64_t entry = ((int64_t{1} << array.cell_bits) - 1) * rows * ((1 << dac_bits) - 1);
+  const int planes = entry > 255 || random.coin() ? 2 : 1;
+  int low_bits = 0;
+  int64_t largest = entry;
+  if (planes == 2) {
+    largest = 256;
+    for (int low = 1; low <= 6; ++low) {
+      const int64_t most = std::max((int64_t{1} << low) - 1, entry >> low);
+      if (most < largest) {
+        largest = most;
+        low_bits = low;
+      }
+    }
+  }
+  if (largest > 255) return false;
+  *shape = kernels::CrossbarTables{nullptr, nullptr, array.signs.data(), array.gains.data(), array.shifts.data(), array.inputs,
+                          array.outputs, array.block_rows, array.slices, listed, index_bits, dac_bits, planes, low_bits,
+                          255 / std::max<int64_t>(largest, 1)};
+  return true;
 }
 
 }  // namespace check

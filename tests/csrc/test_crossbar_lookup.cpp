@@ -1,46 +1,12 @@
 #include "crossbar_lookup.h"
+
+#include "crossbar_tables.h"
 #include "crossbars.h"
 
 using check::Array;
 using check::Block;
 using check::Inputs;
 using kernels::CrossbarTables;
-
-namespace {
-
-// Bits of input that pick an entry: 6 only where an instruction set looks up 64 bytes.
-int random_index_bits(check::Random& random, int dac_bits) {
-  return dac_bits < 4 && ON_ISA(lookup_index_bits)() == 6 && random.coin() ? 6 : 4;
-}
-
-// The sizes of tables that serve this array, as pimsim/crossbar_tables.py plans them; false where there are none.
-bool plan(check::Random& random, const Array& array, int dac_bits, int index_bits, CrossbarTables* shape) {
-  const int64_t rows = index_bits / dac_bits;
-  const int64_t list_bits = array.cell_bits * rows;
-  if (index_bits == 6 && list_bits > 12) return false;
-  const int64_t listed = list_bits <= 12 && (index_bits == 6 || random.coin()) ? int64_t{1} << list_bits : 0;
-  const int64_t entry = ((int64_t{1} << array.cell_bits) - 1) * rows * ((1 << dac_bits) - 1);
-  const int planes = entry > 255 || random.coin() ? 2 : 1;
-  int low_bits = 0;
-  int64_t largest = entry;
-  if (planes == 2) {
-    largest = 256;
-    for (int low = 1; low <= 6; ++low) {
-      const int64_t most = std::max((int64_t{1} << low) - 1, entry >> low);
-      if (most < largest) {
-        largest = most;
-        low_bits = low;
-      }
-    }
-  }
-  if (largest > 255) return false;
-  *shape = CrossbarTables{nullptr, nullptr, array.signs.data(), array.gains.data(), array.shifts.data(), array.inputs,
-                          array.outputs, array.block_rows, array.slices, listed, index_bits, dac_bits, planes, low_bits,
-                          255 / std::max<int64_t>(largest, 1)};
-  return true;
-}
-
-}  // namespace
 
 int main() {
   return check::run_cases([](check::Random& random, int64_t) {
@@ -62,9 +28,9 @@ int main() {
     check::on_every_machine([&](int threads) {
       check::Random choice(choices);
       CrossbarTables shape;
-      const int index_bits = random_index_bits(choice, inputs.dac_bits);
+      const int index_bits = check::random_index_bits(choice, inputs.dac_bits);
       Block<int64_t> out(inputs.vectors * array.outputs);
-      if (!plan(choice, array, inputs.dac_bits, index_bits, &shape)) return check::copy(wanted);
+      if (!check::plan_tables(choice, array, inputs.dac_bits, index_bits, &shape)) return check::copy(wanted);
       const int64_t lines = shape.groups() * shape.blocks() * 8 * shape.slices;
       const int64_t steps = lines * shape.steps();
       const int64_t tables = (shape.listed > 0 ? shape.listed : steps) * shape.planes * shape.table_bytes();

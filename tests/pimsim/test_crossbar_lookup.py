@@ -142,3 +142,19 @@ def test_lossless_columns_are_reported() -> None:
 def test_bad_converters_are_refused(change: dict, message: str) -> None:
     with pytest.raises(InputError, match=message):
         Arithmetic(**({"rows": 8, "cell_bits": 1, "dac_bits": 1, "adc_bits": 8} | change))
+
+
+@pytest.mark.parametrize("name", ["inputs", "outputs"])
+@pytest.mark.parametrize("size", [2**31, 2**62, 2**63 - 1])
+def test_sizes_whose_products_overflow_are_refused(name: str, size: int) -> None:
+    nothing = {"signs": np.zeros((0, 0, 0, 8), np.int64), "gains": np.zeros((0, 0, 8), np.int64)}
+    nothing |= {"shifts": np.zeros(0, np.int32), "codes": np.zeros((1, 0), np.uint16)}
+    sizes = {"inputs": 1, "outputs": 1, "block_rows": 1} | {name: size}
+    numbers = {"input_bits": 1, "signed_inputs": False, "dac_bits": 1, "adc_bits": 1, "adc_step": 1, "adc_offset": 0}
+    layout = {"listed": 0, "index_bits": 4, "planes": 1, "low_bits": 0, "run": 0, "fraction_bits": 0, "noise": None}
+    tables = {"tables": np.zeros(0, np.uint8), "numbers": np.zeros(0, np.uint16)}
+    with pytest.raises(ValueError, match=f"^{name}: {size}, expected 1..2\\^31 - 1$"):
+        _kernels.crossbar_lookup(**tables, **nothing, **sizes, **numbers, **layout)
+    bits = np.zeros((0, 0, 0, 1, 1, 8), np.uint64)
+    with pytest.raises(ValueError, match=f"^{name}: {size}, expected 1..2\\^31 - 1$"):
+        _kernels.crossbar_mac(bits, **nothing, **sizes, **numbers)
