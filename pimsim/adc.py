@@ -138,6 +138,8 @@ def survey_adc(node_m: float = 32 * NANO) -> Adc:
     return Adc.survey(node_m, Quantity(1.28 * GIGA, "Hz", _ISAAC), share)
 
 
+ADC_NODE_NM = 32
+"""The node of `ADC_MODELS`."""
 ADC_MODELS: dict[AdcModel, Callable[[], Adc]] = {
     "isaac": isaac_adc, "survey": survey_adc, "puma": puma_adc}
-"""The models that a 32 nm chip may choose between; a preset's own converter may be another one."""
+"""The models that a chip at that node may choose between; a preset's own converter may be another one."""

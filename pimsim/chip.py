@@ -7,13 +7,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from pimsim.adc import ADC_MODELS, MOST_ADC_BITS, survey_adc
+from pimsim.adc import ADC_MODELS, ADC_NODE_NM, MOST_ADC_BITS
 from pimsim.cost import Footprint, Parts, added_parts
 from pimsim.digital import WIRE, Dram, Link, VectorUnit
 from pimsim.errors import InputError
-from pimsim.quantity import NANO, Count, Number, Quantity
+from pimsim.quantity import Count, Number, Quantity
 from pimsim.readout import Readout
-from pimsim.scaling import with_areas_scaled
+from pimsim.scaling import at_node
 from pimsim.technology import Technology
 from pimsim.tile import Bank, Crossbar, Tile
 
@@ -98,29 +98,17 @@ class Chip:
             raise InputError(f"chip.tiles is {tiles!r}, allowed: 1 to 1000000, or sized to the workload")
         return replace(self, tiles=tiles)
 
-    def at_node(self, node_nm: int, *, only_areas: bool = False) -> Chip:
-        """The same design at another node: its areas by Stillmaker & Baas's table (Integration 2017).
+    def at_node(self, node_nm: int) -> Chip:
+        """The same design at another node, by Stillmaker & Baas (Integration 2017), each node at its nominal supply.
 
-        Only areas can be scaled: the published coefficients for energy and delay are not at hand. So `only_areas` has
-        to be asked for, energies, times and leakage stay those of the present node, and the technology says so. Analog
-        parts, links and cells shrink as digital parts do (assumption). A survey ADC is the exception: the node is a
-        variable of its regression, which gives energy and area. InputError for a node that the table does not have.
+        All areas scale by their table; analog parts, links and cells as digital ones (assumption). Digital parts, DAC
+        and drivers by their equations: energies, and leakage alike as a share of power (assumption); delays, and with
+        them clocks and bandwidths; published peak powers by energy over delay. An ADC's energy and leakage follow the
+        node as in the regression over published ADCs, its rate stays; a survey ADC is asked for the node. Cells, the
+        time of a read, sample-and-holds, links and memory off the chip stay (assumption): devices, noise and standards
+        set them. The technology and the source of every scaled figure say so. InputError for a node without a table.
         """
-        here = self.technology
-        if node_nm == here.node_nm:
-            return self
-        factor = here.area_scale(replace(here, node_m=node_nm * NANO))
-        if not only_areas:
-            raise InputError(f"at_node is {node_nm}, allowed: {here.node_nm}, or another node with only_areas=True "
-                             "(scaling of energy and delay is not available)")
-        scaled = with_areas_scaled(self, factor, f"scaled from {here.node_nm} nm by {factor:.4g}, Stillmaker & Baas")
-        source = (f"areas scaled from {here.node_nm} to {node_nm} nm (Stillmaker & Baas); energies, times and leakage "
-                  f"as at {here.node_nm} nm ({here.source})")
-        technology = Technology(node_nm * NANO, here.vdd_v, source)
-        if self.crossbar.adc.model == "survey":
-            xb = replace(scaled.crossbar, adc=survey_adc(node_nm * NANO))
-            scaled = replace(scaled, tile=replace(scaled.tile, ima=replace(scaled.tile.ima, crossbar=xb)))
-        return replace(scaled, technology=technology)
+        return at_node(self, node_nm)
 
     def with_options(self, **options: Any) -> Chip:
         """The chip with some options set; component counts, areas and times that depend on them follow.
@@ -135,6 +123,9 @@ class Chip:
             options.pop("adc_model")
         elif "adc_model" in options and xb.adc.model not in ADC_MODELS:
             raise InputError(f"chip.adc_model is {options['adc_model']!r}, allowed on {self.preset}: {xb.adc.model}")
+        elif "adc_model" in options and self.technology.node_nm != ADC_NODE_NM:
+            raise InputError(f"chip.adc_model is {options['adc_model']!r}, allowed at {self.technology.node_nm} nm: "
+                             f"{xb.adc.model} (choose it before the node)")
         for name, value in options.items():
             _check(name, value)
         in_readout = {k: v for k, v in options.items() if k not in ("rows", "columns", "adc_model", "interconnect")}

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
-from typing import Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
-from pimsim.chip import Chip
 from pimsim.quantity import Quantity, Table
+
+if TYPE_CHECKING:
+    from pimsim.chip import Chip
 
 Figure: TypeAlias = Quantity | Table
 _Part = TypeVar("_Part")
 
 TIMES, RATES = ("s",), ("Hz", "bit/s")
 """Units of figures that are times, and of those whose inverse is one."""
+SCALED = "; scaled from "
+"""What the source of a figure goes on with that was brought to another node."""
 _COUNTED = ("1", "bits")  # how many there are is part of the design
 _ASSUMED_LEAKAGE, _ASSUMED_ASSUMPTION, _ASSUMED_TIME, _ASSUMED_OTHER = 0.5, 0.5, 0.1, 0.2  # assumption, all four
 
@@ -56,7 +60,13 @@ def with_figures(chip: Chip, values: Mapping[str, Any]) -> Chip:
     unknown = values.keys() - figures(chip).keys()
     if unknown:
         raise KeyError(f"no figure {', '.join(sorted(unknown))} in chip {chip.preset}")
-    return _replaced(chip, "chip", values)
+    known = figures(chip)
+    return with_replaced(chip, {name: _with(known[name], value) for name, value in values.items()})
+
+
+def with_replaced(chip: Chip, new: Mapping[str, Figure]) -> Chip:
+    """`chip` with other figures, value, source and uncertainty, in the place of those named."""
+    return _replaced(chip, "chip", new)
 
 
 def with_factors(chip: Chip, factors: Mapping[str, Any]) -> Chip:
@@ -68,6 +78,10 @@ def with_factors(chip: Chip, factors: Mapping[str, Any]) -> Chip:
         values[name] = (tuple(value * factor for value in figure.values) if isinstance(figure, Table)
                         else figure.value * factor)
     return with_figures(chip, values)
+
+
+def _with(figure: Figure, value: Any) -> Figure:
+    return replace(figure, values=value) if isinstance(figure, Table) else replace(figure, value=value)
 
 
 def _inner(part: Any, owner: str) -> Iterator[tuple[str, str, Any]]:
@@ -91,16 +105,13 @@ def _walk(part: Any, owner: str) -> Iterator[tuple[str, Figure]]:
             yield from _walk(value, inner)
 
 
-def _replaced(part: _Part, owner: str, values: Mapping[str, Any]) -> _Part:
+def _replaced(part: _Part, owner: str, new: Mapping[str, Figure]) -> _Part:
     changes: dict[str, Any] = {}
     for field, inner, value in _inner(part, owner):
         if isinstance(value, Quantity | Table):
-            if f"{owner}.{field}" in values:
-                new = values[f"{owner}.{field}"]
-                quantity = isinstance(value, Quantity)
-                changes[field] = replace(value, value=new) if quantity else replace(value, values=new)
+            changes[field] = new.get(f"{owner}.{field}", value)
         elif isinstance(value, tuple):
-            changes[field] = tuple(_replaced(item, item.name, values) for item in value)
+            changes[field] = tuple(_replaced(item, item.name, new) for item in value)
         else:
-            changes[field] = _replaced(value, inner, values)
+            changes[field] = _replaced(value, inner, new)
     return replace(part, **changes) if changes else part  # type: ignore[type-var]

@@ -18,7 +18,7 @@ from pimsim.chip import Chip
 from pimsim.cost import Report
 from pimsim.errors import InputError
 from pimsim.evaluate import account, evaluate
-from pimsim.figures import figures, uncertainty_of, with_factors
+from pimsim.figures import SCALED, figures, uncertainty_of, with_factors
 from pimsim.quantity import smaller
 from pimsim.workload import Workload
 
@@ -95,7 +95,7 @@ def draw_of(name: str, chip: Chip) -> str:
     """
     figure = figures(chip)[name]
     if figure.source.startswith("assumption"):
-        return f"{figure.source} [{figure.unit}]"
+        return f"{figure.source.partition(SCALED)[0]} [{figure.unit}]"
     return f"{name} ({chip.crossbar.adc.model})" if name.startswith("adc.") else name
 
 

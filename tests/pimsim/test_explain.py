@@ -121,9 +121,9 @@ def test_everything_has_a_source_and_says_when_its_uncertainty_is_assumed() -> N
 
 
 def test_the_node_says_what_was_scaled() -> None:
-    scaled = explain(NETWORK, ISAAC.at_node(65, only_areas=True))
-    assert "energies, times and leakage as at 32 nm" in scaled.technology
-    assert all("scaled from 32 nm" in share.source for share in scaled.area)
+    scaled = explain(NETWORK, ISAAC.at_node(65))
+    assert "65 nm" in scaled.technology and "scaled from 32 to 65 nm by Stillmaker & Baas" in scaled.technology
+    assert all("scaled from 32 nm by 3.194, Stillmaker & Baas" in share.source for share in scaled.area)
 
 
 def test_tables_fit_into_a_hundred_columns() -> None:

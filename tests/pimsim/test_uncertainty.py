@@ -49,7 +49,8 @@ def test_draws_belong_to_components_not_to_chips() -> None:
     # One assumption, one draw: a tenth of a table's power leaks.
     assert draw_of("link.leakage", ISAAC) == draw_of("vector_unit.leakage", ISAAC) != draw_of("dac.leakage", ISAAC)
     # Scaled areas are still those of the same component.
-    assert draw_of("adc.area", ISAAC) == draw_of("adc.area", ISAAC.at_node(65, only_areas=True))
+    assert draw_of("adc.area", ISAAC) == draw_of("adc.area", ISAAC.at_node(65))
+    assert draw_of("link.leakage", ISAAC) == draw_of("vector_unit.leakage", ISAAC.at_node(65))
 
 
 @pytest.mark.parametrize("settings", [{}, {"gating": "always_on"}, {"execution": "sequential", "copies": 3}])
