@@ -6,6 +6,7 @@ import json
 import math
 import sys
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,14 @@ import numpy as np
 import pytest
 
 from pimsim import Gather, InputError, MatMul, MatVec, Workload, evaluate, presets
+from pimsim.charge import reading
 from pimsim.cli import main
 from pimsim.evaluate import account
 from pimsim.explain import explain
 from pimsim.figures import figures, uncertainty_of, with_factors
 from pimsim.files import write_workload
 from pimsim.uncertainty import RESULTS, Interval, draw_figures, draw_of, evaluate_uncertain, probability_less
+from pimsim.validation import neurram
 
 NETWORK = Workload("network", (
     Gather("t", 5000, 16), MatVec("wide", 96, 256, vectors=3, after=("t",)), MatMul("dot", 10, 16, 10, after=("wide",)),
@@ -124,6 +127,26 @@ def test_lifetime_follows_endurance() -> None:
     assert sure.interval("lifetime_s").nominal == sure.report.life.lifetime_s
     assert list(sure.drivers("lifetime_s", 0.5)) == ["cell.endurance"]
     assert "lifetime_s" not in evaluate_uncertain(NETWORK, ISAAC, samples=9).draws
+
+
+def test_published_silicon_lies_within_the_intervals() -> None:
+    """NeuRRAM's throughput and efficiency over bits: 20 points, of which nine in ten are to lie within 5 to 95 %."""
+    chip = presets.neurram()
+    core = with_factors(chip, draw_figures(chip, 2000)[0]).crossbar
+    published = [(bits, 3, both[:2]) for bits, both in neurram._PUBLISHED.items()]
+    published += [(bits, None, both) for bits, both in neurram._ONE_PHASE.items()]
+    within = []
+    for (output_bits, input_bits), phase_bits, both in published:
+        readout = replace(core.readout, adc_bits=output_bits, phase_bits=phase_bits)
+        op = MatVec("core", 128, 256, weight_bits=4, input_bits=input_bits, signed_inputs=True)
+        energies, seconds = reading(op, replace(core, readout=readout))
+        drawn = (48 * neurram.OPERATIONS / seconds / 1e12, neurram.OPERATIONS / sum(energies.values()) / 1e12)
+        for value, draws in zip(both, drawn, strict=True):
+            low, high = np.quantile(draws, (0.05, 0.95))
+            assert high / low < 1.6
+            within.append(low <= value <= high)
+    assert len(within) == 20
+    assert sum(within) >= 18
 
 
 @pytest.mark.parametrize("samples", [1, 0, -3, 10**7, True, 2.5])
