@@ -4,7 +4,7 @@ from pimsim import presets
 from pimsim.chip import Chip
 from pimsim.cost import Cost, Footprint, OpCost, Report
 from pimsim.errors import InputError
-from pimsim.evaluate import evaluate
+from pimsim.evaluate import Totals, evaluate, totals
 from pimsim.mapping import Mapping, Placement, place
 from pimsim.quantity import Quantity
 from pimsim.readout import Readout, lossless_adc_bits
@@ -25,9 +25,11 @@ __all__ = [
     "Quantity",
     "Readout",
     "Report",
+    "Totals",
     "Workload",
     "evaluate",
     "lossless_adc_bits",
     "place",
     "presets",
+    "totals",
 ]
