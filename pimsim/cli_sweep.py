@@ -18,6 +18,7 @@ from pimsim.errors import InputError
 from pimsim.files import read_workload
 from pimsim.space_file import space_from_toml
 from pimsim.sweep import Threads, front_to_parquet, sweep_to_parquet
+from pimsim.sweep.cluster import Cluster
 from pimsim.sweep.memory import keep_freed_memory
 
 
@@ -33,6 +34,7 @@ def sweep_command(
         str | None, typer.Option(help="Keep only the designs no other beats in these: energy_j,latency_s,area_m2.")
     ] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Threads; else one for each core.")] = None,
+    cluster: Annotated[str | None, typer.Option(help="A dask.distributed scheduler: tcp://host:port.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a sentence.")] = False,
 ) -> None:
     """Evaluate WORKLOAD on every chip of a space into a Parquet file, one row per design.
@@ -46,6 +48,7 @@ def sweep_command(
     settings: dict[str, Any] = {"chips": chips, "dram": dram, "gating": gating, "execution": execution}
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
     keep_freed_memory()
+    place = Threads(workers) if cluster is None else Cluster(cluster)
     start = time.perf_counter()
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("designs", total=len(designs))
@@ -58,7 +61,7 @@ def sweep_command(
             before[0] = done
             bar.update(task, completed=done, refresh=True)
 
-        settings |= {"progress": progress, "resumed": resumed, "workers": Threads(workers)}
+        settings |= {"progress": progress, "resumed": resumed, "workers": place}
         if pareto is None:
             found = sweep_to_parquet(network, designs, out, **settings)
         else:

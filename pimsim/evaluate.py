@@ -175,11 +175,13 @@ def _longest_path(workload: Workload, by_op: dict[str, OpCost]) -> Number:
     starts: dict[tuple[str, ...], Number] = {(): 0.0}
     followed: set[str] = set()
     for op in workload.ops:
-        if op.after not in starts:
-            starts[op.after] = largest([0.0, *(done[name] for name in op.after)])
+        start = starts.get(op.after)
+        if start is None:
+            # Times are not negative.
+            start = starts[op.after] = largest([done[name] for name in op.after])
             followed.update(op.after)
-        done[op.name] = starts[op.after] + by_op[op.name].cost.latency_s
-    # An op that another one waits for is never the last: times are not negative.
+        done[op.name] = start + by_op[op.name].cost.latency_s
+    # An op that another one waits for is never the last.
     return largest([0.0, *(seconds for name, seconds in done.items() if name not in followed)])  # type: ignore[no-any-return]
 
 

@@ -41,7 +41,11 @@ class Journal:
 
     def parts(self) -> set[int]:
         """Numbers of the finished blocks whose files are there."""
-        return {int(path.stem) for path in self.folder.glob("*.parquet") if path.stem.isdigit()}
+        return {int(path.stem) for path in self.files()}
+
+    def files(self) -> list[Path]:
+        """The files of the finished blocks, in the order of the space."""
+        return sorted(self.folder.glob("*.parquet"))
 
     def keep(self, index: int, part: bytes) -> None:
         """Keep the file of one finished block."""

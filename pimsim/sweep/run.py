@@ -116,7 +116,7 @@ def sweep_to_parquet(workload: Workload, space: Space, out: Path, *, chunk: int 
         if progress is not None:
             progress(designs)
     with journal.result() as path:
-        scan = polars.scan_parquet(journal.folder / "*.parquet")
+        scan = polars.scan_parquet(journal.files(), glob=False)
         scan.sink_parquet(path, compression="zstd", compression_level=1)
     return int(polars.scan_parquet(out).select(polars.len()).collect().item())
 
