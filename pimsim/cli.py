@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from pimsim.chip_file import chip_named, placing_named
-from pimsim.cli_sweep import sweep_command
+from pimsim.cli_sweep import pareto_command, sweep_command
 from pimsim.cost import EXECUTIONS, GATINGS, Execution, Gating
 from pimsim.errors import InputError
 from pimsim.evaluate import evaluate
@@ -95,6 +95,7 @@ def import_command(
 
 
 app.command("sweep")(sweep_command)
+app.command("pareto")(pareto_command)
 
 
 @app.command("validate")

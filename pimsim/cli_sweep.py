@@ -20,6 +20,9 @@ from pimsim.space_file import space_from_toml
 from pimsim.sweep import Threads, front_to_parquet, sweep_to_parquet
 from pimsim.sweep.cluster import Cluster
 from pimsim.sweep.memory import keep_freed_memory
+from pimsim.sweep.pareto import OBJECTIVES
+from pimsim.sweep.picture import write_picture
+from pimsim.sweep.read import read_front
 
 
 def sweep_command(
@@ -83,3 +86,21 @@ class _Rate(ProgressColumn):
     def render(self, task: Task) -> Text:
         """The rate, once there is one."""
         return Text("" if task.speed is None else f"{task.speed:,.0f}/s", style="progress.data.speed")
+
+
+def pareto_command(
+    designs: Annotated[Path, typer.Argument(help="The Parquet file of a sweep.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="The page (.html) or picture (.png) to write.", show_default=False)],
+    objectives: Annotated[str, typer.Option(help="Figures to minimise.")] = ",".join(OBJECTIVES),
+    as_json: Annotated[bool, typer.Option("--json", help="Print the designs of the front as JSON.")] = False,
+) -> None:
+    """Show the designs of a sweep that no other design beats."""
+    if out.suffix not in (".html", ".png"):
+        raise InputError(f"--out {out}: allowed: a name that ends in .html or .png")
+    found = read_front(designs, tuple(objectives.split(",")))
+    write_picture(found, out)
+    if as_json:
+        sys.stdout.write(json.dumps({"out": str(out), "designs": found.designs, "front": found.front.to_dicts()},
+                                    allow_nan=False) + "\n")
+    else:
+        Console().print(f"{found.front.height:,} of {found.designs:,} designs are beaten by none: {out}")
