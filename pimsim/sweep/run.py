@@ -20,7 +20,7 @@ from pimsim.sweep.space import Space, Task, fingerprint
 from pimsim.sweep.workers import Threads, Workers
 from pimsim.workload import Workload
 
-BLOCK = 262_144  # designs of a block: arrays that the caches hold, and Python's own time spread over many
+BLOCK = 524_288  # designs of a block: arrays that the caches hold, and Python's own time spread over many
 _SAVE_S = 2.0  # seconds between two states of a front on disk
 Progress = Callable[[int], None]
 """Called with the designs done since the last call, impossible ones included; `resumed`: with those of a call before
