@@ -4,7 +4,7 @@ from pimsim import presets
 from pimsim.chip import Chip
 from pimsim.cost import Cost, Footprint, OpCost, Report
 from pimsim.errors import InputError
-from pimsim.evaluate import evaluate
+from pimsim.evaluate import Totals, evaluate, totals
 from pimsim.explain import explain
 from pimsim.mapping import Mapping, Placement, place
 from pimsim.quantity import Quantity
@@ -27,6 +27,7 @@ __all__ = [
     "Quantity",
     "Readout",
     "Report",
+    "Totals",
     "UncertainReport",
     "Workload",
     "evaluate",
@@ -36,4 +37,5 @@ __all__ = [
     "place",
     "presets",
     "probability_less",
+    "totals",
 ]

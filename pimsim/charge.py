@@ -4,27 +4,52 @@ from __future__ import annotations
 
 from typing import Any
 
-from pimsim.charge_table import charge_table
+from pimsim.charge_table import Charged, charge_table
 from pimsim.chip import Chip
 from pimsim.cost import Cost, OpCost
 from pimsim.interconnect import Arriving
 from pimsim.mapping import Mapping, Placement
 from pimsim.quantity import Number, bit_length, ceil_div, larger
 from pimsim.tile import Crossbar
-from pimsim.workload import VECTOR_STEPS, Elementwise, Gather, MatMul, MatVec, Op
+from pimsim.workload import VECTOR_STEPS, Elementwise, Gather, MatMul, MatVec, Op, Workload
 
 RESULT_BITS = 16  # what the vector unit writes
+_OWN = ("crossbars", "bank")  # resources that each op has for itself
 
 
 def charge(op: Op, mapping: Mapping, chip: Chip, arriving: Arriving | None = None) -> OpCost:
     """Cost of `op` for one inference; `arriving`: what its inputs take over a network, None: one hop to its tile."""
-    placement = mapping.placements[op.name]
+    charged = _charged(op, mapping.placements[op.name], mapping.chips, chip, arriving)
+    return _op_cost(op, charged, _sum(charged))
+
+
+def charge_all(workload: Workload, mapping: Mapping, chip: Chip, network: dict[str, Arriving]) -> dict[str, OpCost]:
+    """Cost of every op, in the order of execution; those that are alike in shape and place are worked out once."""
+    costs: dict[str, OpCost] = {}
+    alike: dict[Any, tuple[Charged, Number]] = {}
+    for op, shape in zip(workload.ops, workload.shapes, strict=True):
+        placement, arriving = mapping.placements[op.name], network.get(op.name)
+        if arriving is not None:
+            costs[op.name] = charge(op, mapping, chip, arriving)
+            continue
+        key: Any = shape, id(placement)
+        if isinstance(op, Gather) and placement.table is not None and placement.unit in ("bank", "dram"):
+            # What reading a row takes does not depend on how many rows there are.
+            key = op.length, op.bags, op.lookups, op.element_bits, id(placement.table.plan)
+        if key not in alike:
+            charged = _charged(op, placement, mapping.chips, chip, None)
+            alike[key] = charged, _sum(charged)
+        costs[op.name] = _op_cost(op, *alike[key])
+    return costs
+
+
+def _charged(op: Op, placement: Placement, chips: int, chip: Chip, arriving: Arriving | None) -> Charged:
     shared = {} if arriving is None else arriving.busy_s
     if isinstance(op, MatVec):
-        energies, latency, busy = _matvec(op, placement, chip, mapping.chips, arriving)
-        return _op_cost(op, energies, latency, {f"crossbars of {op.name}": busy, **shared})
+        energies, latency, busy = _matvec(op, placement, chip, chips, arriving)
+        return energies, latency, {"crossbars": busy, **shared}
     if isinstance(op, Gather):
-        return _op_cost(op, *charge_table(op, placement, chip))
+        return charge_table(op, placement, chip)
     if isinstance(op, MatMul):
         steps, operands, results = op.needed_macs, op.count * op.inner * (op.rows + op.columns), op.outputs
     else:
@@ -33,14 +58,20 @@ def charge(op: Op, mapping: Mapping, chip: Chip, arriving: Arriving | None = Non
     if arriving is not None:
         energies |= {"router": arriving.router_j, "wire": arriving.wire_j}
         latency = arriving.delay_s + operands * op.input_bits / chip.tile.router.bandwidth.value + latency
-    return _op_cost(op, energies, latency, {"vector_unit": busy, **shared})
+    return energies, latency, {"vector_unit": busy, **shared}
 
 
-def _op_cost(op: Op, energies: dict[str, Number], latency: Number, busy: dict[str, Number]) -> OpCost:
+def _op_cost(op: Op, charged: Charged, total: Number) -> OpCost:
+    energies, latency, busy = charged
+    named = {f"{name} of {op.name}" if name in _OWN else name: seconds for name, seconds in busy.items()}
+    return OpCost(op.name, op.op, Cost(total, latency, named), energies)
+
+
+def _sum(charged: Charged) -> Number:
     total: Number = 0.0
-    for energy in energies.values():
+    for energy in charged[0].values():
         total = total + energy
-    return OpCost(op.name, op.op, Cost(total, latency, busy), energies)
+    return total
 
 
 def reading(op: MatVec, xb: Crossbar) -> tuple[dict[str, Number], Number]:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from pimsim.adc import ADC_MODELS, ADC_NODE_NM, MOST_ADC_BITS
-from pimsim.cost import Footprint, Parts, added_parts
+from pimsim.cost import Footprint, added_parts, total_footprint
 from pimsim.digital import WIRE, Dram, Link, VectorUnit
 from pimsim.errors import InputError
 from pimsim.quantity import Count, Number, Quantity
@@ -76,19 +76,32 @@ class Chip:
         Links leak only where there is more than one chip (assumption: a link without a partner is off); DRAM adds its
         idle power where it is used, its area is not on the chip.
         """
+        return added_parts([
+            {name: part.times(tiles) for name, part in self.tile.parts().items()},
+            {name: part.times(banks) for name, part in self.bank.parts(self.tile).items()},
+            self._shared(chips, dram=dram)])
+
+    def footprint(self, tiles: Count, banks: Count, chips: int, *, dram: bool) -> Footprint:
+        """All of `parts` together: what one tile takes up times the tiles, and so on."""
+        shared = total_footprint(self._shared(chips, dram=dram))
+        bank = total_footprint(self.bank.parts(self.tile)).times(banks)
+        return total_footprint(self.tile.parts()).times(tiles) + (bank + shared)
+
+    def link_area_m2(self, chips: int) -> float:
+        """Area of the links to other chips, of all chips."""
+        return self.link.area.value * (self.links * chips)
+
+    def _shared(self, chips: int, *, dram: bool) -> dict[str, Footprint]:
+        """What there is once on a chip, and the off-chip memory."""
         linked = self.link.footprint()
         if chips == 1:
             linked = Footprint(linked.area_m2, 0.0, linked.peak_w)
-        parts: list[Parts] = [
-            {name: part.times(tiles) for name, part in self.tile.parts().items()},
-            {name: part.times(banks) for name, part in self.bank.parts(self.tile).items()},
-            {"vector_unit": self.vector_unit.footprint().times(chips), "link": linked.times(self.links * chips)},
-        ]
+        parts = {"vector_unit": self.vector_unit.footprint().times(chips), "link": linked.times(self.links * chips)}
         if dram:
             idle = self.dram.background.value
             peak = idle + self.dram.energy.value * self.dram.bandwidth.value
-            parts.append({"dram": Footprint(0.0, idle, peak)})
-        return added_parts(parts)
+            parts["dram"] = Footprint(0.0, idle, peak)
+        return parts
 
     def with_tiles(self, tiles: int | None) -> Chip:
         """The same chip with `tiles` tiles; None: sized to its workload, tables in banks, alone (no links)."""

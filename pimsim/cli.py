@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from pimsim.chip_file import chip_named, placing_named, space_from_toml
+from pimsim.chip_file import chip_named, placing_named
+from pimsim.cli_sweep import pareto_command, sweep_command
 from pimsim.cost import EXECUTIONS, GATINGS, Execution, Gating
 from pimsim.errors import InputError
 from pimsim.evaluate import evaluate
@@ -22,9 +21,6 @@ from pimsim.files import read_workload, write_workload
 from pimsim.importers import workload_from_onnx
 from pimsim.importers.arguments import input_shapes, layer_bits
 from pimsim.report import presets_table, report_tables
-from pimsim.sweep import sweep_to_parquet
-from pimsim.sweep.memory import keep_freed_memory
-from pimsim.sweep.pareto import front_to_parquet
 from pimsim.uncertainty import SAMPLES, evaluate_uncertain
 from pimsim.uncertainty_tables import uncertainty_tables
 from pimsim.validation import validate
@@ -128,44 +124,8 @@ def import_command(
     Console().print(f"{len(workload.ops):,} operators, {workload.macs:,} MACs: {out}", soft_wrap=True)
 
 
-@app.command("sweep")
-def sweep_command(
-    workload: _WorkloadFile,
-    space: Annotated[Path, typer.Option(help="The space of chips (.toml).", show_default=False)],
-    out: Annotated[Path, typer.Option(help="The Parquet file to write.", show_default=False)],
-    chips: _Chips = 1,
-    dram: _Dram = False,
-    gating: _GatingOption = "idle_gated",
-    pareto: Annotated[
-        str | None, typer.Option(help="Keep only the designs no other beats in these: energy_j,latency_s,area_m2.")
-    ] = None,
-    as_json: _Json = False,
-) -> None:
-    """Evaluate WORKLOAD on every chip of a space into a Parquet file, one row per design."""
-    network, designs = read_workload(workload), space_from_toml(space)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    start = time.perf_counter()
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("designs", total=len(designs))
-        settings: dict[str, Any] = {"chips": chips, "dram": dram, "gating": _gating(gating)}
-
-        keep_freed_memory()
-
-        def progress(done: int) -> None:
-            bar.advance(task, done)
-
-        if pareto is None:
-            written = sweep_to_parquet(network, designs, out, progress=progress, **settings)
-        else:
-            written = front_to_parquet(network, designs, out, tuple(pareto.split(",")), progress=progress, **settings)
-    seconds = time.perf_counter() - start
-    if as_json:
-        sys.stdout.write(json.dumps({
-            "out": str(out), "designs": written, "left_out": len(designs) - written, "seconds": seconds,
-            "designs_per_second": written / seconds}) + "\n")
-    else:
-        Console().print(f"{written:,} designs in {seconds:.1f} s ({written / seconds:,.0f}/s), "
-                        f"{len(designs) - written:,} impossible ones left out: {out}")
+app.command("sweep")(sweep_command)
+app.command("pareto")(pareto_command)
 
 
 @app.command("validate")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection
 from collections.abc import Mapping as Mapping_
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
-from pimsim.charge import charge
+from pimsim.charge import charge_all
 from pimsim.chip import Chip
 from pimsim.cost import (
     EXECUTIONS,
@@ -22,7 +22,6 @@ from pimsim.cost import (
     OpCost,
     Programming,
     Report,
-    total_footprint,
 )
 from pimsim.errors import InputError
 from pimsim.interconnect import arrivals
@@ -66,11 +65,21 @@ def evaluate(
                    updates_per_day=updates_per_day)
 
 
+def totals(workload: Workload, chip: Chip, *, gating: Gating = "idle_gated", arrival_rate_hz: float | None = None,
+           execution: Execution = "pipelined", **placing: Any) -> Totals:
+    """The totals of `evaluate` without the rest of its report; `placing` are the settings of `place`."""
+    mapping = place(workload, chip, **placing)
+    require_fit(mapping, chip)
+    return add_up(workload, chip, mapping, gating=gating, arrival_rate_hz=arrival_rate_hz, execution=execution)
+
+
 def account(workload: Workload, chip: Chip, mapping: Mapping, *, gating: Gating = "idle_gated",
             arrival_rate_hz: float | None = None, execution: Execution = "pipelined",
             updates_per_day: float = 0.0) -> Report:
     """Cost of a placed workload; scalars for one chip, arrays where the chip's options are arrays."""
+    workload = workload.live()
     totals = add_up(workload, chip, mapping, gating=gating, arrival_rate_hz=arrival_rate_hz, execution=execution)
+    parts = chip.parts(mapping.tiles, mapping.banks, mapping.chips, dram=mapping.uses_dram)
     return Report(
         workload=workload.name,
         chip=chip.preset,
@@ -80,7 +89,7 @@ def account(workload: Workload, chip: Chip, mapping: Mapping, *, gating: Gating 
         interval_s=totals.interval_s,
         footprint=totals.footprint,
         by_op=totals.by_op,
-        by_component=_by_component(totals.by_op, totals.parts, totals.on_s),
+        by_component=_by_component(totals.by_op, parts, totals.on_s),
         mapping=mapping,
         gating=gating,
         arrival_rate_hz=arrival_rate_hz,
@@ -94,8 +103,19 @@ def account(workload: Workload, chip: Chip, mapping: Mapping, *, gating: Gating 
 
 
 @dataclass(frozen=True)
+class Work:
+    """What running a placed workload takes, the chip's leakage aside; no sum over the hardware that is there."""
+
+    dynamic_j: Number
+    latency_s: Number
+    interval_s: Number
+    busy_s: Mapping_[str, Number]
+    by_op: dict[str, OpCost]
+
+
+@dataclass(frozen=True)
 class Totals:
-    """The sums of a report, without its split by component; what they were added up from in `by_op` and `parts`."""
+    """The sums of a report, without its split by component; what they were added up from is in `by_op`."""
 
     energy_j: Number
     dynamic_j: Number
@@ -106,7 +126,6 @@ class Totals:
     footprint: Footprint
     busy_s: Mapping_[str, Number]
     by_op: dict[str, OpCost]
-    parts: dict[str, Footprint]
 
     @property
     def area_m2(self) -> Number:
@@ -117,28 +136,37 @@ class Totals:
 def add_up(workload: Workload, chip: Chip, mapping: Mapping, *, gating: Gating = "idle_gated",
            arrival_rate_hz: float | None = None, execution: Execution = "pipelined") -> Totals:
     """The totals of a placed workload; arrays where the chip's options are arrays that broadcast."""
+    footprint = chip.footprint(mapping.tiles, mapping.banks, mapping.chips, dram=mapping.uses_dram)
+    work = work_of(workload, chip, mapping, footprint.area_m2 - chip.link_area_m2(mapping.chips))
+    return leaking(work, footprint, gating=gating, arrival_rate_hz=arrival_rate_hz, execution=execution)
+
+
+def work_of(workload: Workload, chip: Chip, mapping: Mapping, area_m2: Number) -> Work:
+    """Every op charged and added up; `area_m2`, links aside, matters only to a network, whose wires it gives."""
     workload = workload.live()
-    parts = chip.parts(mapping.tiles, mapping.banks, mapping.chips, dram=mapping.uses_dram)
-    footprint = total_footprint(parts)
-    network = arrivals(workload, mapping, chip, footprint.area_m2 - parts["link"].area_m2)
-    by_op = {op.name: charge(op, mapping, chip, network.get(op.name)) for op in workload.ops}
-    dynamic = _dynamic(by_op)
-    latency = larger(_longest_path(workload, by_op), dynamic.interval_s)
+    network = arrivals(workload, mapping, chip, area_m2)
+    by_op = charge_all(workload, mapping, chip, network)
+    energy: Number = 0.0
+    busy: dict[str, Number] = {}
+    for op in by_op.values():
+        energy = energy + op.cost.energy_j
+        for name, seconds in op.cost.busy_s.items():
+            busy[name] = busy[name] + seconds if name in busy else seconds
+    # Ops that are alike share their figures, which are compared once.
+    interval = largest({id(seconds): seconds for seconds in busy.values()}.values()) if busy else 0.0
+    return Work(energy, larger(_longest_path(workload, by_op), interval), interval, busy, by_op)
+
+
+def leaking(work: Work, footprint: Footprint, *, gating: Gating = "idle_gated", arrival_rate_hz: float | None = None,
+            execution: Execution = "pipelined") -> Totals:
+    """The work on a chip of `footprint`, whose leakage it pays for as long as the chip is on."""
     if execution not in EXECUTIONS:
         raise InputError(f"execution is {execution!r}, allowed: {', '.join(EXECUTIONS)}")
-    interval = latency if execution == "sequential" else dynamic.interval_s
-    on = _time_on(latency, interval, gating, arrival_rate_hz)
+    interval = work.latency_s if execution == "sequential" else work.interval_s
+    on = _time_on(work.latency_s, interval, gating, arrival_rate_hz)
     static = footprint.leakage_w * on
-    return Totals(dynamic.energy_j + static, dynamic.energy_j, static, latency, interval, on, footprint,
-                  dynamic.busy_s, by_op, parts)
-
-
-def _dynamic(by_op: dict[str, OpCost]) -> Cost:
-    """All operators one after the other: energies and use of resources add up, in the order of execution."""
-    total = Cost(0.0, 0.0)
-    for op in by_op.values():
-        total = total.then(op.cost)
-    return total
+    return Totals(work.dynamic_j + static, work.dynamic_j, static, work.latency_s, interval, on, footprint,
+                  work.busy_s, work.by_op)
 
 
 def _longest_path(workload: Workload, by_op: dict[str, OpCost]) -> Number:
@@ -147,11 +175,13 @@ def _longest_path(workload: Workload, by_op: dict[str, OpCost]) -> Number:
     starts: dict[tuple[str, ...], Number] = {(): 0.0}
     followed: set[str] = set()
     for op in workload.ops:
-        if op.after not in starts:
-            starts[op.after] = largest([0.0, *(done[name] for name in op.after)])
+        start = starts.get(op.after)
+        if start is None:
+            # Times are not negative.
+            start = starts[op.after] = largest([done[name] for name in op.after])
             followed.update(op.after)
-        done[op.name] = starts[op.after] + by_op[op.name].cost.latency_s
-    # An op that another one waits for is never the last: times are not negative.
+        done[op.name] = start + by_op[op.name].cost.latency_s
+    # An op that another one waits for is never the last.
     return largest([0.0, *(seconds for name, seconds in done.items() if name not in followed)])  # type: ignore[no-any-return]
 
 

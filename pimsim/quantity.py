@@ -70,8 +70,9 @@ def larger(a: Any, b: Any) -> Any:
 def largest(figures: Iterable[Any]) -> Any:
     """The largest of several figures, design by design; those that vary over the fewest designs are compared first."""
     several = list(figures)
-    if any(isinstance(figure, np.ndarray) for figure in several):
-        several.sort(key=np.size)
+    if not any(isinstance(figure, np.ndarray) for figure in several):
+        return max(several)
+    several.sort(key=np.size)
     most = several[0]
     for figure in several[1:]:
         if figure is not most:

@@ -26,8 +26,9 @@ from nasrec.report.summary import Quality, Summary
 from nasrec.run import Run
 from nasrec.winners import ARCH_FORMAT
 from pimsim import evaluate
-from pimsim.chip_file import chip_from_toml, space_from_toml
+from pimsim.chip_file import chip_from_toml
 from pimsim.files import read_workload
+from pimsim.space_file import space_from_toml
 
 ROOT = Path(__file__).resolve().parents[1]
 FORMATS = (ROOT / "docs" / "formats.md").read_text(encoding="utf-8")

@@ -13,9 +13,9 @@ from pimsim.chip_file import (
     chip_to_toml,
     copies_named,
     placing_named,
-    space_from_toml,
     write_chip,
 )
+from pimsim.space_file import space_from_toml
 from pimsim.tables import TablePlan
 
 ISAAC = presets.isaac()
