@@ -84,12 +84,13 @@ class Comparison:
 
 def compare(workload: Workload, chip: Chip, designs: Sequence[Mapping[str, Any]],
             objectives: Sequence[str] = OBJECTIVES, *, samples: int = SAMPLES, seed: int = 0,
-            **settings: Any) -> Comparison:
+            presets: Mapping[str, Chip] | None = None, **settings: Any) -> Comparison:
     """`designs` of `chip` under common draws of its figures.
 
     A design names options of `Chip.with_options`, `copies`, `budget_area_m2` or `budget_crossbars`, `gating`,
-    `execution`, or a `preset` in the place of `chip`, as rows of a sweep do (`design_of`); the `settings` are those of
-    `evaluate`. InputError for a design that cannot be and for an objective that a report has no draws of.
+    `execution`, or a `preset` in the place of `chip`, as rows of a sweep do (`design_of`); `presets` may say which chip
+    a name stands for. The `settings` are those of `evaluate`. InputError for a design that cannot be and for an
+    objective that a report has no draws of.
     """
     made = []
     for number, design in enumerate(designs):
@@ -100,7 +101,8 @@ def compare(workload: Workload, chip: Chip, designs: Sequence[Mapping[str, Any]]
         if own.keys() & set(_BUDGETS):
             own.setdefault("copies", "budget")
         options = {name: value for name, value in design.items() if name not in ("preset", *_SETTINGS)}
-        made.append((_preset_of(design, chip).with_options(**options), {**settings, **own}))
+        base = (presets or {}).get(design.get("preset", "")) or _preset_of(design, chip)
+        made.append((base.with_options(**options), {**settings, **own}))
     return compare_chips(workload, made, objectives, samples=samples, seed=seed)
 
 

@@ -23,6 +23,8 @@ from pimsim.sweep.memory import keep_freed_memory
 from pimsim.sweep.pareto import OBJECTIVES
 from pimsim.sweep.picture import write_picture
 from pimsim.sweep.read import read_front
+from pimsim.sweep.sure import with_uncertainty
+from pimsim.uncertainty import SAMPLES
 
 
 def sweep_command(
@@ -92,15 +94,33 @@ def pareto_command(
     designs: Annotated[Path, typer.Argument(help="The Parquet file of a sweep.", show_default=False)],
     out: Annotated[Path, typer.Option(help="The page (.html) or picture (.png) to write.", show_default=False)],
     objectives: Annotated[str, typer.Option(help="Figures to minimise.")] = ",".join(OBJECTIVES),
+    uncertainty: Annotated[
+        bool, typer.Option("--uncertainty", help="Show which designs are really apart; needs --workload and --space.")
+    ] = False,
+    workload: Annotated[Path | None, typer.Option(help="The workload of the sweep.")] = None,
+    space: Annotated[Path | None, typer.Option(help="The space of the sweep.")] = None,
+    chips: Annotated[int, typer.Option(help="As in the sweep.")] = 1,
+    dram: Annotated[bool, typer.Option("--dram", help="As in the sweep.")] = False,
+    gating: Annotated[str, typer.Option(help="As in the sweep.")] = GATINGS[0],
+    execution: Annotated[str, typer.Option(help="As in the sweep.")] = EXECUTIONS[0],
+    samples: Annotated[int, typer.Option(help="Draws of all figures.")] = SAMPLES,
+    seed: Annotated[int, typer.Option(min=0, help="Which draws.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the designs of the front as JSON.")] = False,
 ) -> None:
     """Show the designs of a sweep that no other design beats."""
     if out.suffix not in (".html", ".png"):
         raise InputError(f"--out {out}: allowed: a name that ends in .html or .png")
+    if uncertainty and (workload is None or space is None):
+        raise InputError("--uncertainty: needs --workload and --space, those of the sweep")
     found = read_front(designs, tuple(objectives.split(",")))
+    if uncertainty and workload is not None and space is not None:
+        found = with_uncertainty(found, read_workload(workload), space_from_toml(space), samples=samples, seed=seed,
+                                 chips=chips, dram=dram, gating=gating, execution=execution)
     write_picture(found, out)
     if as_json:
-        sys.stdout.write(json.dumps({"out": str(out), "designs": found.designs, "front": found.front.to_dicts()},
-                                    allow_nan=False) + "\n")
+        data = {"out": str(out), "designs": found.designs, "front": found.front.to_dicts()}
+        if found.compared is not None:
+            data["uncertainty"] = found.compared.to_json()
+        sys.stdout.write(json.dumps(data, allow_nan=False) + "\n")
     else:
         Console().print(f"{found.front.height:,} of {found.designs:,} designs are beaten by none: {out}")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from pimsim.apart import Comparison
 from pimsim.errors import InputError
 from pimsim.sweep.grid import FIGURES
 from pimsim.sweep.pareto import Front, best_of
@@ -25,6 +26,7 @@ class FrontFile:
     """What a picture shows of a sweep: the designs that no other beats, in all columns, and a sample of all.
 
     `designs` is how many there are; `objectives` the figures that are compared, all minimised.
+    `compared`: how sure they are, design by design of `front`, from which `left_out` others were then taken.
     """
 
     path: Path
@@ -32,6 +34,8 @@ class FrontFile:
     designs: int
     front: polars.DataFrame
     cloud: polars.DataFrame
+    compared: Comparison | None = None
+    left_out: int = 0
 
     @property
     def options(self) -> list[str]:
