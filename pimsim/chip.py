@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -84,8 +85,16 @@ class Chip:
     def footprint(self, tiles: Count, banks: Count, chips: int, *, dram: bool) -> Footprint:
         """All of `parts` together: what one tile takes up times the tiles, and so on."""
         shared = total_footprint(self._shared(chips, dram=dram))
-        bank = total_footprint(self.bank.parts(self.tile)).times(banks)
-        return total_footprint(self.tile.parts()).times(tiles) + (bank + shared)
+        return self.tile_footprint.times(tiles) + (self._bank_footprint.times(banks) + shared)
+
+    @cached_property
+    def tile_footprint(self) -> Footprint:
+        """What one tile takes up."""
+        return total_footprint(self.tile.parts())
+
+    @cached_property
+    def _bank_footprint(self) -> Footprint:
+        return total_footprint(self.bank.parts(self.tile))
 
     def link_area_m2(self, chips: int) -> float:
         """Area of the links to other chips, of all chips."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from collections.abc import Mapping as Mapping_
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 
-from pimsim.charge import charge_all
+from pimsim.charge import OWN, Charge, charge_all, cost_of
 from pimsim.chip import Chip
 from pimsim.cost import (
     EXECUTIONS,
@@ -104,33 +104,64 @@ def account(workload: Workload, chip: Chip, mapping: Mapping, *, gating: Gating 
 
 @dataclass(frozen=True)
 class Work:
-    """What running a placed workload takes, the chip's leakage aside; no sum over the hardware that is there."""
+    """What running a placed workload takes, the chip's leakage aside; `charges`: of each op, in their order."""
 
     dynamic_j: Number
     latency_s: Number
     interval_s: Number
-    busy_s: Mapping_[str, Number]
-    by_op: dict[str, OpCost]
+    workload: Workload
+    charges: list[Charge]
+
+    @cached_property
+    def by_op(self) -> dict[str, OpCost]:
+        """Cost of every op, by its name."""
+        return {op.name: cost_of(op, charge) for op, charge in zip(self.workload.ops, self.charges, strict=True)}
+
+    @cached_property
+    def busy_s(self) -> dict[str, Number]:
+        """How long an inference occupies each resource."""
+        busy: dict[str, Number] = {}
+        for op in self.by_op.values():
+            for name, seconds in op.cost.busy_s.items():
+                busy[name] = busy[name] + seconds if name in busy else seconds
+        return busy
 
 
 @dataclass(frozen=True)
 class Totals:
-    """The sums of a report, without its split by component; what they were added up from is in `by_op`."""
+    """The sums of a report, without its splits; `work` has what they were added up from."""
 
     energy_j: Number
-    dynamic_j: Number
     static_j: Number
-    latency_s: Number
     interval_s: Number
     on_s: Number
     footprint: Footprint
-    busy_s: Mapping_[str, Number]
-    by_op: dict[str, OpCost]
+    work: Work
+
+    @property
+    def dynamic_j(self) -> Number:
+        """Energy of all actions."""
+        return self.work.dynamic_j
+
+    @property
+    def latency_s(self) -> Number:
+        """Time of one inference from input to output."""
+        return self.work.latency_s
 
     @property
     def area_m2(self) -> Number:
         """Area of all chips."""
         return self.footprint.area_m2
+
+    @property
+    def by_op(self) -> dict[str, OpCost]:
+        """Cost of every op, by its name."""
+        return self.work.by_op
+
+    @property
+    def busy_s(self) -> dict[str, Number]:
+        """How long an inference occupies each resource."""
+        return self.work.busy_s
 
 
 def add_up(workload: Workload, chip: Chip, mapping: Mapping, *, gating: Gating = "idle_gated",
@@ -144,17 +175,19 @@ def add_up(workload: Workload, chip: Chip, mapping: Mapping, *, gating: Gating =
 def work_of(workload: Workload, chip: Chip, mapping: Mapping, area_m2: Number) -> Work:
     """Every op charged and added up; `area_m2`, links aside, matters only to a network, whose wires it gives."""
     workload = workload.live()
-    network = arrivals(workload, mapping, chip, area_m2)
-    by_op = charge_all(workload, mapping, chip, network)
+    charges = charge_all(workload, mapping, chip, arrivals(workload, mapping, chip, area_m2))
     energy: Number = 0.0
-    busy: dict[str, Number] = {}
-    for op in by_op.values():
-        energy = energy + op.cost.energy_j
-        for name, seconds in op.cost.busy_s.items():
-            busy[name] = busy[name] + seconds if name in busy else seconds
-    # Ops that are alike share their figures, which are compared once.
-    interval = largest({id(seconds): seconds for seconds in busy.values()}.values()) if busy else 0.0
-    return Work(energy, larger(_longest_path(workload, by_op), interval), interval, busy, by_op)
+    own: dict[int, Number] = {}  # ops that are alike share their figures, which are compared once
+    shared: dict[str, Number] = {}
+    for charge in charges:
+        energy = energy + charge.energy_j
+        for name, seconds in charge.busy_s.items():
+            if name in OWN:
+                own[id(seconds)] = seconds
+            else:
+                shared[name] = shared[name] + seconds if name in shared else seconds
+    interval = largest([0.0, *own.values(), *shared.values()])
+    return Work(energy, larger(_longest_path(workload, charges), interval), interval, workload, charges)
 
 
 def leaking(work: Work, footprint: Footprint, *, gating: Gating = "idle_gated", arrival_rate_hz: float | None = None,
@@ -165,24 +198,23 @@ def leaking(work: Work, footprint: Footprint, *, gating: Gating = "idle_gated", 
     interval = work.latency_s if execution == "sequential" else work.interval_s
     on = _time_on(work.latency_s, interval, gating, arrival_rate_hz)
     static = footprint.leakage_w * on
-    return Totals(work.dynamic_j + static, work.dynamic_j, static, work.latency_s, interval, on, footprint,
-                  work.busy_s, work.by_op)
+    return Totals(work.dynamic_j + static, static, interval, on, footprint, work)
 
 
-def _longest_path(workload: Workload, by_op: dict[str, OpCost]) -> Number:
+def _longest_path(workload: Workload, charges: list[Charge]) -> Number:
     """Time until the last operator is done when each starts as soon as those in its `after` are."""
-    done: dict[str, Number] = {}
-    starts: dict[tuple[str, ...], Number] = {(): 0.0}
-    followed: set[str] = set()
-    for op in workload.ops:
-        start = starts.get(op.after)
+    sets, own, last = workload.waits
+    starts: list[Number | None] = [None] * len(sets)
+    done: list[Number] = []
+    for charge, which in zip(charges, own, strict=True):
+        start = starts[which]
         if start is None:
-            # Times are not negative.
-            start = starts[op.after] = largest([done[name] for name in op.after])
-            followed.update(op.after)
-        done[op.name] = start + by_op[op.name].cost.latency_s
-    # An op that another one waits for is never the last.
-    return largest([0.0, *(seconds for name, seconds in done.items() if name not in followed)])  # type: ignore[no-any-return]
+            before = sets[which]
+            start = starts[which] = done[before[0]] if len(before) == 1 else largest(
+                [0.0, *(done[index] for index in before)])
+        done.append(start + charge.latency_s)
+    # An op that another one waits for is never the last: times are not negative.
+    return largest([0.0, *(done[index] for index in last)])  # type: ignore[no-any-return]
 
 
 def _time_on(latency: Number, interval: Number, gating: Gating, arrival_rate_hz: float | None) -> Number:

@@ -11,7 +11,6 @@ import numpy as np
 
 from pimsim.chip import Chip
 from pimsim.copies import budget_of_area, levelled_rounds
-from pimsim.cost import total_footprint
 from pimsim.errors import InputError
 from pimsim.quantity import Count, Number, ceil_div, larger, smaller
 from pimsim.tables import (
@@ -124,15 +123,17 @@ def place(workload: Workload, chip: Chip, *, copies: Count | Literal["budget"] =
     _check_tables(workload, dram_tables, tables)
     workload = workload.live()
     placements: dict[str, Placement] = {}
-    alike: dict[tuple[int, int], Placement] = {}
+    alike: list[tuple[TablePlan, Placement] | None] = [None] * len(workload.ops)
+    crossbar = chip.crossbar
+    most = 1 if isinstance(copies, str) else copies
     for op, shape in zip(workload.ops, workload.shapes, strict=True):
         plan = IN_BANK
         if isinstance(op, Gather):
             plan = OFF_CHIP if dram or op.name in dram_tables else plan_of(op, tables)
-        key = shape, id(plan)
-        if key not in alike:
-            alike[key] = _place_one(op, chip.crossbar, 1 if isinstance(copies, str) else copies, plan)
-        placements[op.name] = alike[key]
+        before = alike[shape]
+        if before is None or before[0] is not plan:
+            before = alike[shape] = plan, _place_one(op, crossbar, most, plan)
+        placements[op.name] = before[1]
     mapping = _housed(workload, chip, placements, chips)
     if isinstance(copies, str):
         budget = crossbar_budget(mapping, chip, budget_crossbars, budget_area_m2)
@@ -204,7 +205,7 @@ def crossbar_budget(mapping: Mapping, chip: Chip, crossbars: Count | None, area_
         raise InputError(f"budget_area_m2 is {area_m2!r}, allowed only on a chip sized to its workload: "
                          "the area of this one does not depend on copies")
     fixed = chip.footprint(0, mapping.banks, mapping.chips, dram=mapping.uses_dram).area_m2
-    tile = total_footprint(chip.tile.parts()).area_m2
+    tile = chip.tile_footprint.area_m2
     return larger(budget_of_area(area_m2, fixed, tile, chip.tile.crossbars) - tables, 0)  # type: ignore[no-any-return]
 
 

@@ -64,7 +64,7 @@ def larger(a: Any, b: Any) -> Any:
     """The larger of two figures, design by design."""
     if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
         return np.maximum(a, b)
-    return max(a, b)
+    return a if a >= b else b
 
 
 def largest(figures: Iterable[Any]) -> Any:

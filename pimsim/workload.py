@@ -241,6 +241,16 @@ class Workload:
         first: dict[tuple[Any, ...], int] = {}
         return tuple(first.setdefault(_shape(op), index) for index, op in enumerate(self.ops))
 
+    @cached_property
+    def waits(self) -> tuple[tuple[tuple[int, ...], ...], tuple[int, ...], tuple[int, ...]]:
+        """Each different set of ops that some op waits for, which of these each op has, and the ops none waits for."""
+        places = {op.name: index for index, op in enumerate(self.ops)}
+        sets: dict[tuple[str, ...], int] = {}
+        own = tuple(sets.setdefault(op.after, len(sets)) for op in self.ops)
+        followed = {name for after in sets for name in after}
+        return (tuple(tuple(places[name] for name in after) for after in sets), own,
+                tuple(index for name, index in places.items() if name not in followed))
+
     def live(self) -> Workload:
         """The workload without the ops whose results no output needs; itself where all are needed."""
         return self._live if self.outputs else self
