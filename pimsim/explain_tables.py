@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from itertools import groupby
 
 from rich import box
 from rich.console import Group
@@ -20,7 +21,7 @@ _PREFIXES = (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3), ("", 1.0), ("m", 1
              ("p", 1e-12), ("f", 1e-15), ("a", 1e-18))
 _RIGHT = ("value", "±", "count", "total", "share", "no work", "source", "starts", "takes", "of latency", "of interval",
           "busy")  # headers of columns on the right
-_MOST_OPS = 3  # components named for an op
+_MOST_SHARES = 3  # named for an op
 
 
 class _Sources:
@@ -78,7 +79,7 @@ def _summary(explanation: Explanation) -> Text:
         f"{area_text(float(report.area_m2))}\n"
         f"{explanation.technology}\n"
         f"interval {time_text(float(report.interval_s))}, bound by {explanation.bound_by}\n"
-        f"{idle / float(report.area_m2):.1%} of the area has no work; of the cells in used crossbars "
+        f"{_percent(idle, float(report.area_m2)) or 'none'} of the area has no work; of the cells in used crossbars "
         f"{1 - float(report.mapping.utilization):.1%} hold nothing\n", overflow="fold")
 
 
@@ -140,12 +141,16 @@ def _spread(share: Share) -> str:
 
 
 def _operators(explanation: Explanation) -> Table:
-    table = _table("Dynamic energy by operator", "operator", "total", "share", "most of it")
-    for name, shares in explanation.by_op.items():
-        own = float(explanation.report.by_op[name].cost.energy_j)
+    """In the order of execution; neighbours that use everything alike have one line."""
+    table = _table("Dynamic energy by operator", "operator", "total", "share", "most of it, each")
+    for shares, several in groupby(explanation.by_op.items(), key=lambda item: item[1]):
+        names = [name for name, _ in several]
+        own = sum(share.total for share in shares)
         most = ", ".join(f"{share.component} {share.total / own:.0%} = {_count(share.count)} x "
-                         f"{figure_text(share.value, share.unit)}" for share in _largest(shares)[:_MOST_OPS])
-        table.add_row(name, energy_text(own), _percent(own, float(explanation.report.dynamic_j)), most)
+                         f"{figure_text(share.value, share.unit)}" for share in _largest(shares)[:_MOST_SHARES])
+        together = names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}: {len(names)} x {energy_text(own)}"
+        table.add_row(together, energy_text(own * len(names)),
+                      _percent(own * len(names), float(explanation.report.dynamic_j)), most)
     return table
 
 
@@ -154,7 +159,8 @@ def _path(explanation: Explanation) -> Table:
     latency = float(explanation.report.latency_s)
     for step in explanation.path:
         made_by = ", ".join(f"{share.figure} {share.total / step.latency_s:.0%}"
-                            for share in _largest(step.by_figure)[:_MOST_OPS])
+                            for share in _largest(step.by_figure)[:_MOST_SHARES]
+                            if share.total >= 0.005 * step.latency_s)
         unit = explanation.report.mapping.placements[step.op].unit
         table.add_row(step.op, unit, time_text(step.start_s), time_text(step.latency_s),
                       _percent(step.latency_s, latency), made_by)
@@ -194,5 +200,6 @@ def _endurance(explanation: Explanation, sources: _Sources) -> Text:
             f"±{_spread(share)} [{sources.number(share)}]")
     if life.first_worn is not None:
         text += (f": at {max(life.updates_per_day.values()):g} updates a day {life.first_worn} is worn out after "
-                 f"{life.lifetime_s / DAY_S:,.0f} days")
+                 f"{life.lifetime_s / DAY_S:,.0f} days, and writing takes "
+                 f"{energy_text(float(life.per_inference_j))} per inference more")
     return Text(text + "\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from io import StringIO
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -131,8 +132,19 @@ def test_tables_fit_into_a_hundred_columns() -> None:
     console.print(explanation_tables(explain(NETWORK, ISAAC, updates_per_day=24.0)))
     text = console.export_text()
     assert max(map(len, text.splitlines())) <= 100
-    for said in ("adc.rate", "bound by crossbars of projection", "ISAAC, ISCA'16", "is worn out after", "no work"):
+    for said in ("adc.rate", "bound by crossbars of projection", "ISAAC, ISCA'16", "is worn out after", "no work",
+                 "t0 to t3: 4 x 32.30 pJ"):
         assert said in text
+
+
+@pytest.mark.parametrize("name", presets.PRESETS)
+def test_chips_and_workloads_with_hardly_anything(name: str) -> None:
+    chip = presets.preset(name).with_tiles(None)
+    for op in (Elementwise("e", "relu", 1, 1), Gather("g", 1, 1, lookups=0.5), MatVec("m", 1, 1)):
+        explanation = explain(Workload("w", (op,)), chip)
+        assert_adds_up(explanation)
+        Console(width=100, file=StringIO()).print(explanation_tables(explanation))
+        json.dumps(explanation.to_json(), allow_nan=False)
 
 
 @pytest.mark.parametrize(("value", "unit", "text"), [

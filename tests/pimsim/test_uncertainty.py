@@ -12,8 +12,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from pimsim import Gather, InputError, MatMul, MatVec, Workload, evaluate, presets
+from pimsim import Chip, Gather, InputError, MatMul, MatVec, Workload, evaluate, presets
 from pimsim.charge import reading
 from pimsim.cli import main
 from pimsim.evaluate import account
@@ -22,6 +24,7 @@ from pimsim.figures import figures, uncertainty_of, with_factors
 from pimsim.files import write_workload
 from pimsim.uncertainty import RESULTS, Interval, draw_figures, draw_of, evaluate_uncertain, probability_less
 from pimsim.validation import neurram
+from tests.pimsim.random_designs import chips, workloads
 
 NETWORK = Workload("network", (
     Gather("t", 5000, 16), MatVec("wide", 96, 256, vectors=3, after=("t",)), MatMul("dot", 10, 16, 10, after=("wide",)),
@@ -56,14 +59,24 @@ def test_draws_belong_to_components_not_to_chips() -> None:
     assert draw_of("link.leakage", ISAAC) == draw_of("vector_unit.leakage", ISAAC.at_node(65))
 
 
-@pytest.mark.parametrize("settings", [{}, {"gating": "always_on"}, {"execution": "sequential", "copies": 3}])
-def test_a_draw_is_the_report_on_the_chip_that_it_makes(settings: dict[str, Any]) -> None:
-    sure = evaluate_uncertain(NETWORK, ISAAC, samples=7, **settings)
+@pytest.mark.parametrize("how", [{}, {"gating": "always_on"}, {"execution": "sequential", "copies": 3}])
+def test_a_draw_is_the_report_on_the_chip_that_it_makes(how: dict[str, Any]) -> None:
+    sure = evaluate_uncertain(NETWORK, ISAAC, samples=7, **how)
     factors, _ = draw_figures(ISAAC, 7)
     for i in (0, 3, 6):
         chip = with_factors(ISAAC, {name: float(values[i]) for name, values in factors.items()})
-        one = evaluate(NETWORK, chip, **settings)
+        one = evaluate(NETWORK, chip, **how)
         assert {name: sure.draws[name][i] for name in RESULTS} == {name: getattr(one, name) for name in RESULTS}
+
+
+@settings(max_examples=25, deadline=None)
+@given(workloads(), chips(), st.sampled_from(["flat", "htree", "mesh"]))
+def test_a_draw_of_any_chip_is_that_chip(workload: Workload, chip: Chip, interconnect: str) -> None:
+    chip = chip.with_options(interconnect=interconnect)
+    sure = evaluate_uncertain(workload, chip, samples=2, copies=2)
+    factors, _ = draw_figures(chip, 2)
+    one = evaluate(workload, with_factors(chip, {name: float(values[1]) for name, values in factors.items()}), copies=2)
+    assert {name: draws[1] for name, draws in sure.draws.items()} == {name: getattr(one, name) for name in sure.draws}
 
 
 def test_the_spread_of_a_sum_is_that_of_its_parts() -> None:
