@@ -22,7 +22,7 @@ OPTION_KEYS: dict[str, str] = {
     "readout.active_rows": "active_rows", "readout.encoding": "encoding", "readout.flip": "flip",
     "readout.pairs": "pairs", "readout.zero_skipping": "zero_skipping", "interconnect.topology": "interconnect"}
 """Keys of a chip file and the options of `Chip.with_options` that they set."""
-_OTHER_KEYS = ("tiles", "mapping.copies", "mapping.budget_crossbars", "tables.tier", "tables.hot_share",
+_OTHER_KEYS = ("tiles", "node_nm", "mapping.copies", "mapping.budget_crossbars", "tables.tier", "tables.hot_share",
                "tables.replicas", "tables.layout")
 _WORDS = {"adc_bits": "lossless", "active_rows": "all"}  # written where the option is None
 
@@ -96,6 +96,7 @@ class ChipFile(Keys):
     version: Literal[1] = 1
     preset: str
     tiles: Annotated[int, Field(ge=1, le=10**6)] | Literal["sized"] | None = None
+    node_nm: int | None = None
     crossbar: _Crossbar = _Crossbar()
     dac: _DacTable = _DacTable()
     adc: _AdcTable = _AdcTable()
@@ -155,13 +156,16 @@ def chip_named(name: str, settings: Sequence[str] = ()) -> Chip:
 def chip_to_toml(chip: Chip, *, copies: int = 1) -> str:
     """The text of a chip file that `chip_from_toml` reads back to an equal chip, and `copies_named` to `copies`.
 
-    InputError if components were changed by hand: a chip file holds a preset, the number of tiles and options.
+    InputError if components were changed by hand: a chip file holds a preset, a number of tiles, a node and options.
     """
     base = preset(chip.preset).with_tiles(chip.tiles)
-    if base.with_options(**chip.options()) != chip:
+    node = chip.technology.node_nm
+    if base.with_options(**chip.options()).at_node(node) != chip:
         raise InputError(f"chip of preset {chip.preset!r}: its components were changed, a chip file cannot hold that")
     tiles = '"sized"' if chip.tiles is None else str(chip.tiles)
     lines = ['format = "pimsim.chip"', "version = 1", f"preset = {json.dumps(chip.preset)}", f"tiles = {tiles}"]
+    if node != base.technology.node_nm:
+        lines.append(f"node_nm = {node}")
     table, options = "", chip.options()
     for key, option in OPTION_KEYS.items():
         if key.split(".")[0] != table:
@@ -245,6 +249,7 @@ def build(file: ChipFile, where: str) -> Chip:
         if value is not None:
             options[option] = None if value == _WORDS.get(option) else value
     try:
-        return chip.with_options(**options)
+        chip = chip.with_options(**options)
+        return chip if file.node_nm is None else chip.at_node(file.node_nm)
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
