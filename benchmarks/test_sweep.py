@@ -4,8 +4,10 @@
 same: NeuroSim works out circuits and wires of every layer and takes traces of real activations (332 to 243 s a design
 point, VGG-8, measured on two cores of this kind of machine); CiMLoop searches mappings of one layer at a time
 (83 mappings of a layer a second on one core, 1,076 on 16, its paper, table II); PIMSIM-NN simulates cycles of an
-instruction set (59 s a network). Here an operator is a closed form of counts times published figures per component,
-with conversions, reads, copies, pipelining and the longest path, and the mapping is the one that `pimsim.place` makes.
+instruction set (59 s a network); ZigZag, where `zigzag-dse` is installed, is timed on the same machine: it searches the
+mapping of each layer on an array with a memory hierarchy, and has no tables, copies or graph. Here an operator is a
+closed form of counts times published figures per component, with conversions, reads, copies, pipelining and the longest
+path, and the mapping is the one that `pimsim.place` makes.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import numpy as np
 import pytest
 
 from benchmarks.published import SPACE, criteo_full
+from benchmarks.zigzag_peer import zigzag_seconds
 from pimsim import Workload, evaluate, totals
 from pimsim.space_file import space_from_toml
 from pimsim.sweep import RESULTS, Space, Threads, sweep_to_front, sweep_to_parquet
@@ -83,3 +86,11 @@ def test_one_chip(benchmark: Any, workload: Workload, space: Space, what: Any) -
     result = benchmark(what, workload, space.chip, **settings)
     assert result.energy_j > 0
     _note(benchmark, 1)
+
+
+@pytest.mark.parametrize("mappings", [1, 3])
+def test_zigzag(benchmark: Any, workload: Workload, mappings: int) -> None:
+    pytest.importorskip("zigzag", reason="zigzag-dse is not installed")
+    seconds, done, refused = benchmark.pedantic(zigzag_seconds, (workload, mappings), rounds=1)
+    assert done > refused
+    benchmark.extra_info |= {"designs_per_second": 1 / seconds, "layers": done, "layers_refused": refused}

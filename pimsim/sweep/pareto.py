@@ -48,11 +48,11 @@ def best_of(points: list[NDArray[np.float64]], known: list[NDArray[np.float64]])
     """
     alive = np.arange(len(points[0]), dtype=np.intp)
     for judge in _judges(points, known):
-        spared = points[0] < judge[0]
+        spared, equal = points[0] < judge[0], points[0] == judge[0]
         for values, limit in zip(points[1:], judge[1:], strict=True):
             spared |= values < limit
-        # What equals a judge in the last objective is left to the exact step: it may equal it in all.
-        spared |= points[-1] == judge[-1]
+            equal &= values == limit
+        spared |= equal
         left = np.flatnonzero(spared)
         if len(left) < len(spared):
             alive, points = alive.take(left), [values.take(left) for values in points]
@@ -68,7 +68,7 @@ def _judges(points: list[NDArray[np.float64]], known: list[NDArray[np.float64]])
         found = np.concatenate([np.stack(known, axis=1), found])
     found = found[::max(1, len(found) // 256)]
     beats = np.all(found[:, None, :] <= sample[None, :, :], axis=2)
-    beats &= found[:, None, -1] < sample[None, :, -1]
+    beats &= np.any(found[:, None, :] < sample[None, :, :], axis=2)
     chosen: list[int] = []
     while len(chosen) < _JUDGES and beats.size:
         most = int(np.argmax(beats.sum(axis=1)))
