@@ -2,29 +2,84 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
-from pimsim.charge_table import charge_table
+from pimsim.charge_table import Charged, charge_table
 from pimsim.chip import Chip
 from pimsim.cost import Cost, OpCost
 from pimsim.interconnect import Arriving
 from pimsim.mapping import Mapping, Placement
 from pimsim.quantity import Number, bit_length, ceil_div, larger
 from pimsim.tile import Crossbar
-from pimsim.workload import VECTOR_STEPS, Elementwise, Gather, MatMul, MatVec, Op
+from pimsim.workload import VECTOR_STEPS, Elementwise, Gather, MatMul, MatVec, Op, Workload
 
 RESULT_BITS = 16  # what the vector unit writes
+OWN = ("crossbars", "bank")  # resources that each op has for itself
 
 
 def charge(op: Op, mapping: Mapping, chip: Chip, arriving: Arriving | None = None) -> OpCost:
     """Cost of `op` for one inference; `arriving`: what its inputs take over a network, None: one hop to its tile."""
-    placement = mapping.placements[op.name]
+    return cost_of(op, Charge.of(_charged(op, mapping.placements[op.name], mapping.chips, chip, arriving)))
+
+
+class Charge(NamedTuple):
+    """What one op takes, under no name; "crossbars" and "bank" in `busy_s` are its own, all else is shared."""
+
+    energy_j: Number
+    latency_s: Number
+    busy_s: dict[str, Number]
+    by_component: dict[str, Number]
+
+    @classmethod
+    def of(cls, charged: Charged) -> Charge:
+        """With the energies added up, in the order of the components."""
+        energies, latency, busy = charged
+        total: Number = 0.0
+        for energy in energies.values():
+            total = total + energy
+        return cls(total, latency, busy, energies)
+
+
+def cost_of(op: Op, charge: Charge) -> OpCost:
+    """The cost of `op`, its own resources under its name."""
+    named = {f"{name} of {op.name}" if name in OWN else name: seconds for name, seconds in charge.busy_s.items()}
+    return OpCost(op.name, op.op, Cost(charge.energy_j, charge.latency_s, named), charge.by_component)
+
+
+def charge_all(workload: Workload, mapping: Mapping, chip: Chip, network: dict[str, Arriving]) -> list[Charge]:
+    """What every op takes, in the order of execution; those that are alike in shape and place share one charge."""
+    charges: list[Charge] = []
+    alike: list[tuple[Placement, Charge] | None] = [None] * len(workload.ops)
+    tables: dict[Any, Charge] = {}
+    placements = mapping.placements
+    for op, shape in zip(workload.ops, workload.shapes, strict=True):
+        placement = placements[op.name]
+        before, found = alike[shape], None
+        if network and op.name in network:
+            found = Charge.of(_charged(op, placement, mapping.chips, chip, network[op.name]))
+        elif before is not None and before[0] is placement:
+            found = before[1]
+        elif placement.table is not None and isinstance(op, Gather) and placement.unit != "crossbars":
+            # What reading a row takes does not depend on how many rows there are, but for the share in each tier.
+            use = placement.table
+            key = op.length, op.bags, op.lookups, op.element_bits, id(use.plan), id(use.hit_share)
+            found = tables.get(key)
+            if found is None:
+                found = tables[key] = Charge.of(_charged(op, placement, mapping.chips, chip, None))
+        else:
+            found = Charge.of(_charged(op, placement, mapping.chips, chip, None))
+            alike[shape] = placement, found
+        charges.append(found)
+    return charges
+
+
+def _charged(op: Op, placement: Placement, chips: int, chip: Chip, arriving: Arriving | None) -> Charged:
     shared = {} if arriving is None else arriving.busy_s
     if isinstance(op, MatVec):
-        energies, latency, busy = _matvec(op, placement, chip, mapping.chips, arriving)
-        return _op_cost(op, energies, latency, {f"crossbars of {op.name}": busy, **shared})
+        energies, latency, busy = _matvec(op, placement, chip, chips, arriving)
+        return energies, latency, {"crossbars": busy, **shared}
     if isinstance(op, Gather):
-        return _op_cost(op, *charge_table(op, placement, chip))
+        return charge_table(op, placement, chip)
     if isinstance(op, MatMul):
         steps, operands, results = op.needed_macs, op.count * op.inner * (op.rows + op.columns), op.outputs
     else:
@@ -33,14 +88,7 @@ def charge(op: Op, mapping: Mapping, chip: Chip, arriving: Arriving | None = Non
     if arriving is not None:
         energies |= {"router": arriving.router_j, "wire": arriving.wire_j}
         latency = arriving.delay_s + operands * op.input_bits / chip.tile.router.bandwidth.value + latency
-    return _op_cost(op, energies, latency, {"vector_unit": busy, **shared})
-
-
-def _op_cost(op: Op, energies: dict[str, Number], latency: Number, busy: dict[str, Number]) -> OpCost:
-    total: Number = 0.0
-    for energy in energies.values():
-        total = total + energy
-    return OpCost(op.name, op.op, Cost(total, latency, busy), energies)
+    return energies, latency, {"vector_unit": busy, **shared}
 
 
 def reading(op: MatVec, xb: Crossbar) -> tuple[dict[str, Number], Number]:
@@ -59,15 +107,23 @@ def reading(op: MatVec, xb: Crossbar) -> tuple[dict[str, Number], Number]:
     lines = op.inputs * readout.rows_per_input
     sampled = reads * converted  # columns at the converters in one phase
 
-    phases = [(op.vectors * phase.count, phase) for phase in schedule]
-    cycles = _total([count for count, _ in phases])
-    pulses = _total([count * phase.pulses for count, phase in phases])
-    adc = _total([count * sampled * xb.adc.energy_j(xb.phase_bits(phase)) for count, phase in phases])
-    additions = _total([count * sampled * xb.adc.steps(xb.phase_bits(phase)) for count, phase in phases])
-    seconds = _total([phase.count * deepest * xb.phase_s(phase) for phase in schedule])
+    cycles: Any = None
+    pulses: Any = None
+    integrations: Any = None
+    adc: Any = None
+    additions: Any = None
+    seconds: Any = None
+    for phase in schedule:
+        count, bits = op.vectors * phase.count, xb.phase_bits(phase)
+        conversions = count * sampled
+        cycles = _plus(cycles, count)
+        pulses = _plus(pulses, count * phase.pulses)
+        integrations = _plus(integrations, count * phase.integrations)
+        adc = _plus(adc, conversions * xb.adc.energy_j(bits))
+        additions = _plus(additions, conversions * xb.adc.steps(bits))
+        seconds = _plus(seconds, phase.count * deepest * xb.phase_s(phase))
     holding = pulses * sampled * xb.sample_hold.energy.value
     if readout.accumulation == "analog":
-        integrations = _total([count * phase.integrations for count, phase in phases])
         holding = holding + integrations * sampled * xb.sample_hold.integrate.value
     drives = pulses * lines * readout.driven_share(op.input_density)
     merges = op.vectors * op.outputs * (ceil_div(op.inputs, xb.rows // readout.rows_per_input) - 1)
@@ -85,12 +141,9 @@ def reading(op: MatVec, xb: Crossbar) -> tuple[dict[str, Number], Number]:
     }, seconds
 
 
-def _total(terms: list[Any]) -> Any:
-    """The terms added up in their order; one term is itself, without another array."""
-    total = terms[0]
-    for term in terms[1:]:
-        total = total + term
-    return total
+def _plus(total: Any, term: Any) -> Any:
+    """The sum; nothing plus a term is itself, without another array."""
+    return term if total is None else total + term
 
 
 def accumulator_bits(op: MatVec) -> int:

@@ -10,7 +10,7 @@ from pimsim.tables import TableUse, adc_bits_of_bag
 from pimsim.workload import Gather
 
 Charged = tuple[dict[str, Number], Number, dict[str, Number]]
-"""Energy by component, latency, and how long each resource is busy."""
+"""Energy by component, latency, and how long each resource is busy; "crossbars" and "bank" are the op's own."""
 
 
 def charge_table(op: Gather, placement: Placement, chip: Chip) -> Charged:
@@ -37,7 +37,7 @@ def charge_table(op: Gather, placement: Placement, chip: Chip) -> Charged:
         # The cells of a row are read in turn; the parts of a longer row, in arrays of their own, side by side.
         serial = smaller(ceil_div(row_bits, xb.readout.cell_bits), xb.columns)
         in_bank = _rows_in_turn(found, placement.copies) * serial * xb.cell.read_time.value
-        busy[f"bank of {op.name}"] = in_bank
+        busy["bank"] = in_bank
         reading = larger(reading, in_bank)  # banks and DRAM are read at the same time
     out_bits = op.bags * row_bits
     energies["bus"] = out_bits * tile.bus.energy.value
@@ -83,4 +83,4 @@ def _summed_in_crossbars(op: Gather, placement: Placement, chip: Chip) -> Charge
     deepest = ceil_div(int(-(-op.lookups // 1)), use.rows_at_once)  # where all rows of a bag lie in one block
     busy = ceil_div(op.bags, placement.copies) * (deepest * xb.phase_s(Phase(1)))
     leaving = tile.bus.time_s(op.bags * op.length * op.element_bits)
-    return energies, busy + xb.drain_s + leaving, {f"crossbars of {op.name}": busy}
+    return energies, busy + xb.drain_s + leaving, {"crossbars": busy}

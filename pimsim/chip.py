@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 
-from pimsim.adc import ADC_MODELS, MOST_ADC_BITS, survey_adc
-from pimsim.cost import Footprint, Parts, added_parts
-from pimsim.digital import Dram, Link, VectorUnit
+from pimsim.adc import ADC_MODELS, ADC_NODE_NM, MOST_ADC_BITS
+from pimsim.cost import Footprint, added_parts, total_footprint
+from pimsim.digital import WIRE, Dram, Link, VectorUnit
 from pimsim.errors import InputError
-from pimsim.quantity import NANO, Count, Number
+from pimsim.quantity import Count, Number, Quantity
 from pimsim.readout import Readout
-from pimsim.scaling import with_areas_scaled
+from pimsim.scaling import at_node
 from pimsim.technology import Technology
 from pimsim.tile import Bank, Crossbar, Tile
 
@@ -49,6 +50,7 @@ class Chip:
     links: int
     dram: Dram
     interconnect: Literal["flat", "htree", "mesh"] = "flat"
+    wire: Quantity = WIRE
 
     @property
     def crossbar(self) -> Crossbar:
@@ -75,19 +77,40 @@ class Chip:
         Links leak only where there is more than one chip (assumption: a link without a partner is off); DRAM adds its
         idle power where it is used, its area is not on the chip.
         """
+        return added_parts([
+            {name: part.times(tiles) for name, part in self.tile.parts().items()},
+            {name: part.times(banks) for name, part in self.bank.parts(self.tile).items()},
+            self._shared(chips, dram=dram)])
+
+    def footprint(self, tiles: Count, banks: Count, chips: int, *, dram: bool) -> Footprint:
+        """All of `parts` together: what one tile takes up times the tiles, and so on."""
+        shared = total_footprint(self._shared(chips, dram=dram))
+        return self.tile_footprint.times(tiles) + (self._bank_footprint.times(banks) + shared)
+
+    @cached_property
+    def tile_footprint(self) -> Footprint:
+        """What one tile takes up."""
+        return total_footprint(self.tile.parts())
+
+    @cached_property
+    def _bank_footprint(self) -> Footprint:
+        return total_footprint(self.bank.parts(self.tile))
+
+    def link_area_m2(self, chips: int) -> float:
+        """Area of the links to other chips, of all chips."""
+        return self.link.area.value * (self.links * chips)
+
+    def _shared(self, chips: int, *, dram: bool) -> dict[str, Footprint]:
+        """What there is once on a chip, and the off-chip memory."""
         linked = self.link.footprint()
         if chips == 1:
             linked = Footprint(linked.area_m2, 0.0, linked.peak_w)
-        parts: list[Parts] = [
-            {name: part.times(tiles) for name, part in self.tile.parts().items()},
-            {name: part.times(banks) for name, part in self.bank.parts(self.tile).items()},
-            {"vector_unit": self.vector_unit.footprint().times(chips), "link": linked.times(self.links * chips)},
-        ]
+        parts = {"vector_unit": self.vector_unit.footprint().times(chips), "link": linked.times(self.links * chips)}
         if dram:
             idle = self.dram.background.value
             peak = idle + self.dram.energy.value * self.dram.bandwidth.value
-            parts.append({"dram": Footprint(0.0, idle, peak)})
-        return added_parts(parts)
+            parts["dram"] = Footprint(0.0, idle, peak)
+        return parts
 
     def with_tiles(self, tiles: int | None) -> Chip:
         """The same chip with `tiles` tiles; None: sized to its workload, tables in banks, alone (no links)."""
@@ -97,29 +120,17 @@ class Chip:
             raise InputError(f"chip.tiles is {tiles!r}, allowed: 1 to 1000000, or sized to the workload")
         return replace(self, tiles=tiles)
 
-    def at_node(self, node_nm: int, *, only_areas: bool = False) -> Chip:
-        """The same design at another node: its areas by Stillmaker & Baas's table (Integration 2017).
+    def at_node(self, node_nm: int) -> Chip:
+        """The same design at another node, by Stillmaker & Baas (Integration 2017), each node at its nominal supply.
 
-        Only areas can be scaled: the published coefficients for energy and delay are not at hand. So `only_areas` has
-        to be asked for, energies, times and leakage stay those of the present node, and the technology says so. Analog
-        parts, links and cells shrink as digital parts do (assumption). A survey ADC is the exception: the node is a
-        variable of its regression, which gives energy and area. InputError for a node that the table does not have.
+        All areas scale by their table; analog parts, links and cells as digital ones (assumption). Digital parts, DAC
+        and drivers by their equations: energies, and leakage alike as a share of power (assumption); delays, and with
+        them clocks and bandwidths; published peak powers by energy over delay. An ADC's energy and leakage follow the
+        node as in the regression over published ADCs, its rate stays; a survey ADC is asked for the node. Cells, the
+        time of a read, sample-and-holds, links and memory off the chip stay (assumption): devices, noise and standards
+        set them. The technology and the source of every scaled figure say so. InputError for a node without a table.
         """
-        here = self.technology
-        if node_nm == here.node_nm:
-            return self
-        factor = here.area_scale(replace(here, node_m=node_nm * NANO))
-        if not only_areas:
-            raise InputError(f"at_node is {node_nm}, allowed: {here.node_nm}, or another node with only_areas=True "
-                             "(scaling of energy and delay is not available)")
-        scaled = with_areas_scaled(self, factor, f"scaled from {here.node_nm} nm by {factor:.4g}, Stillmaker & Baas")
-        source = (f"areas scaled from {here.node_nm} to {node_nm} nm (Stillmaker & Baas); energies, times and leakage "
-                  f"as at {here.node_nm} nm ({here.source})")
-        technology = Technology(node_nm * NANO, here.vdd_v, source)
-        if self.crossbar.adc.model == "survey":
-            xb = replace(scaled.crossbar, adc=survey_adc(node_nm * NANO))
-            scaled = replace(scaled, tile=replace(scaled.tile, ima=replace(scaled.tile.ima, crossbar=xb)))
-        return replace(scaled, technology=technology)
+        return at_node(self, node_nm)
 
     def with_options(self, **options: Any) -> Chip:
         """The chip with some options set; component counts, areas and times that depend on them follow.
@@ -134,6 +145,9 @@ class Chip:
             options.pop("adc_model")
         elif "adc_model" in options and xb.adc.model not in ADC_MODELS:
             raise InputError(f"chip.adc_model is {options['adc_model']!r}, allowed on {self.preset}: {xb.adc.model}")
+        elif "adc_model" in options and self.technology.node_nm != ADC_NODE_NM:
+            raise InputError(f"chip.adc_model is {options['adc_model']!r}, allowed at {self.technology.node_nm} nm: "
+                             f"{xb.adc.model} (choose it before the node)")
         for name, value in options.items():
             _check(name, value)
         in_readout = {k: v for k, v in options.items() if k not in ("rows", "columns", "adc_model", "interconnect")}

@@ -1,4 +1,4 @@
-"""Chip files and space files: TOML that is checked before anything is built from it."""
+"""Chip files: TOML that is checked before anything is built from it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ from pimsim.chip import RANGES, Chip
 from pimsim.errors import InputError
 from pimsim.files import read_text, write_text
 from pimsim.presets import PRESETS, preset
-from pimsim.quantity import MM2
-from pimsim.sweep import Space
 from pimsim.tables import Layout, TablePlan, Tier
 
 OPTION_KEYS: dict[str, str] = {
@@ -24,7 +22,7 @@ OPTION_KEYS: dict[str, str] = {
     "readout.active_rows": "active_rows", "readout.encoding": "encoding", "readout.flip": "flip",
     "readout.pairs": "pairs", "readout.zero_skipping": "zero_skipping", "interconnect.topology": "interconnect"}
 """Keys of a chip file and the options of `Chip.with_options` that they set."""
-_OTHER_KEYS = ("tiles", "mapping.copies", "mapping.budget_crossbars", "tables.tier", "tables.hot_share",
+_OTHER_KEYS = ("tiles", "node_nm", "mapping.copies", "mapping.budget_crossbars", "tables.tier", "tables.hot_share",
                "tables.replicas", "tables.layout")
 _WORDS = {"adc_bits": "lossless", "active_rows": "all"}  # written where the option is None
 
@@ -35,65 +33,70 @@ def _within(option: str) -> Any:
     return Field(ge=least, le=most)
 
 
-_Rows: TypeAlias = Annotated[int, _within("rows")]
-_Columns: TypeAlias = Annotated[int, _within("columns")]
-_Cell: TypeAlias = Annotated[int, _within("cell_bits")]
-_Dac: TypeAlias = Annotated[int, _within("dac_bits")]
-_Adc: TypeAlias = Annotated[int, _within("adc_bits")]
-_Shared: TypeAlias = Annotated[int, _within("columns_per_adc")]
-_Active: TypeAlias = Annotated[int, _within("active_rows")]
-_Copies: TypeAlias = Annotated[int, Field(ge=1, le=65536)]
+Rows: TypeAlias = Annotated[int, _within("rows")]
+ColumnCount: TypeAlias = Annotated[int, _within("columns")]
+CellBits: TypeAlias = Annotated[int, _within("cell_bits")]
+DacBits: TypeAlias = Annotated[int, _within("dac_bits")]
+AdcBits: TypeAlias = Annotated[int, _within("adc_bits")]
+ColumnsPerAdc: TypeAlias = Annotated[int, _within("columns_per_adc")]
+ActiveRows: TypeAlias = Annotated[int, _within("active_rows")]
+Copies: TypeAlias = Annotated[int, Field(ge=1, le=65536)]
 
 
-class _Table(BaseModel):
+class Keys(BaseModel):
+    """A table of a file: no other keys than these, no value taken for another kind of value."""
+
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-class _Crossbar(_Table):
-    rows: _Rows | None = None
-    columns: _Columns | None = None
-    cell_bits: _Cell | None = None
+class _Crossbar(Keys):
+    rows: Rows | None = None
+    columns: ColumnCount | None = None
+    cell_bits: CellBits | None = None
 
 
-class _DacTable(_Table):
-    bits: _Dac | None = None
+class _DacTable(Keys):
+    bits: DacBits | None = None
 
 
-class _AdcTable(_Table):
-    bits: _Adc | Literal["lossless"] | None = None
-    columns_per_adc: _Shared | None = None
+class _AdcTable(Keys):
+    bits: AdcBits | Literal["lossless"] | None = None
+    columns_per_adc: ColumnsPerAdc | None = None
     model: Literal["isaac", "survey", "puma", "neurram"] | None = None
 
 
-class _Readout(_Table):
-    active_rows: _Active | Literal["all"] | None = None
+class _Readout(Keys):
+    active_rows: ActiveRows | Literal["all"] | None = None
     encoding: Literal["offset", "differential"] | None = None
     flip: bool | None = None
     pairs: Literal["converted", "subtracted", "rows"] | None = None
     zero_skipping: bool | None = None
 
 
-class _Interconnect(_Table):
+class _Interconnect(Keys):
     topology: Literal["flat", "htree", "mesh"] | None = None
 
 
-class _Mapping(_Table):
-    copies: _Copies | Literal["budget"] = 1
+class _Mapping(Keys):
+    copies: Copies | Literal["budget"] = 1
     budget_crossbars: Annotated[int, Field(ge=1)] | None = None
 
 
-class _Tables(_Table):
+class _Tables(Keys):
     tier: Tier = "bank"
     hot_share: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
-    replicas: _Copies = 1
+    replicas: Copies = 1
     layout: Layout = "scattered"
 
 
-class _ChipFile(_Table):
+class ChipFile(Keys):
+    """A chip file as it stands."""
+
     format: Literal["pimsim.chip"] = "pimsim.chip"
     version: Literal[1] = 1
     preset: str
     tiles: Annotated[int, Field(ge=1, le=10**6)] | Literal["sized"] | None = None
+    node_nm: int | None = None
     crossbar: _Crossbar = _Crossbar()
     dac: _DacTable = _DacTable()
     adc: _AdcTable = _AdcTable()
@@ -103,42 +106,7 @@ class _ChipFile(_Table):
     tables: _Tables = _Tables()
 
 
-class _CrossbarAxes(_Table):
-    rows: Annotated[list[_Rows], Field(min_length=1)] | None = None
-    columns: Annotated[list[_Columns], Field(min_length=1)] | None = None
-    cell_bits: Annotated[list[_Cell], Field(min_length=1)] | None = None
-
-
-class _DacAxes(_Table):
-    bits: Annotated[list[_Dac], Field(min_length=1)] | None = None
-
-
-class _AdcAxes(_Table):
-    bits: Annotated[list[_Adc | Literal["lossless"]], Field(min_length=1)] | None = None
-    columns_per_adc: Annotated[list[_Shared], Field(min_length=1)] | None = None
-
-
-class _ReadoutAxes(_Table):
-    active_rows: Annotated[list[_Active], Field(min_length=1)] | None = None
-
-
-class _MappingAxes(_Table):
-    copies: Annotated[list[_Copies], Field(min_length=1)] | None = None
-    budget_area_mm2: Annotated[list[Annotated[float, Field(gt=0.0)]], Field(min_length=1)] | None = None
-
-
-class _SpaceFile(_Table):
-    format: Literal["pimsim.space"] = "pimsim.space"
-    version: Literal[1] = 1
-    chip: _ChipFile
-    crossbar: _CrossbarAxes = _CrossbarAxes()
-    dac: _DacAxes = _DacAxes()
-    adc: _AdcAxes = _AdcAxes()
-    readout: _ReadoutAxes = _ReadoutAxes()
-    mapping: _MappingAxes = _MappingAxes()
-
-
-_Model = TypeVar("_Model", bound=_Table)
+_Model = TypeVar("_Model", bound=Keys)
 
 
 def chip_from_toml(path: Path, settings: Sequence[str] = ()) -> Chip:
@@ -146,7 +114,7 @@ def chip_from_toml(path: Path, settings: Sequence[str] = ()) -> Chip:
 
     InputError names file, key, value and what is allowed.
     """
-    return _build(_checked(_ChipFile, _with_settings(_parsed(path), settings), str(path)), str(path))
+    return build(checked(ChipFile, _with_settings(parsed(path), settings), str(path)), str(path))
 
 
 def copies_named(name: str, settings: Sequence[str] = ()) -> int:
@@ -159,17 +127,21 @@ def copies_named(name: str, settings: Sequence[str] = ()) -> int:
 
 def placing_named(name: str, settings: Sequence[str] = ()) -> dict[str, Any]:
     """What a chip file or `settings` ask of `place` and `evaluate`: copies, their budget, the plan of tables."""
-    file = _file_named(name, settings)
+    return placing_of(_file_named(name, settings), name)
+
+
+def placing_of(file: ChipFile, where: str) -> dict[str, Any]:
+    """What a checked chip file asks of `place`."""
     try:
         plan = TablePlan(**file.tables.model_dump())
     except InputError as error:
-        raise InputError(f"{name}: {error}") from None
+        raise InputError(f"{where}: {error}") from None
     return {"copies": file.mapping.copies, "budget_crossbars": file.mapping.budget_crossbars, "tables": plan}
 
 
-def _file_named(name: str, settings: Sequence[str]) -> _ChipFile:
-    data = {"preset": name} if name in PRESETS else _parsed(Path(name))
-    return _checked(_ChipFile, _with_settings(data, settings), name)
+def _file_named(name: str, settings: Sequence[str]) -> ChipFile:
+    data = {"preset": name} if name in PRESETS else parsed(Path(name))
+    return checked(ChipFile, _with_settings(data, settings), name)
 
 
 def chip_named(name: str, settings: Sequence[str] = ()) -> Chip:
@@ -178,19 +150,22 @@ def chip_named(name: str, settings: Sequence[str] = ()) -> Chip:
         if not name.endswith(".toml"):
             preset(name, f"chip {name!r}: neither a chip file (.toml) nor a preset")
         return chip_from_toml(Path(name), settings)
-    return _build(_checked(_ChipFile, _with_settings({"preset": name}, settings), f"chip {name}"), f"chip {name}")
+    return build(checked(ChipFile, _with_settings({"preset": name}, settings), f"chip {name}"), f"chip {name}")
 
 
 def chip_to_toml(chip: Chip, *, copies: int = 1) -> str:
     """The text of a chip file that `chip_from_toml` reads back to an equal chip, and `copies_named` to `copies`.
 
-    InputError if components were changed by hand: a chip file holds a preset, the number of tiles and options.
+    InputError if components were changed by hand: a chip file holds a preset, a number of tiles, a node and options.
     """
     base = preset(chip.preset).with_tiles(chip.tiles)
-    if base.with_options(**chip.options()) != chip:
+    node = chip.technology.node_nm
+    if base.with_options(**chip.options()).at_node(node) != chip:
         raise InputError(f"chip of preset {chip.preset!r}: its components were changed, a chip file cannot hold that")
     tiles = '"sized"' if chip.tiles is None else str(chip.tiles)
     lines = ['format = "pimsim.chip"', "version = 1", f"preset = {json.dumps(chip.preset)}", f"tiles = {tiles}"]
+    if node != base.technology.node_nm:
+        lines.append(f"node_nm = {node}")
     table, options = "", chip.options()
     for key, option in OPTION_KEYS.items():
         if key.split(".")[0] != table:
@@ -207,24 +182,8 @@ def write_chip(path: Path, chip: Chip, *, copies: int = 1) -> None:
     write_text(path, chip_to_toml(chip, copies=copies))
 
 
-def space_from_toml(path: Path) -> Space:
-    """The space of chips that a file describes; InputError names file, key, value and what is allowed."""
-    file = _checked(_SpaceFile, _parsed(path), str(path))
-    axes: dict[str, tuple[Any, ...]] = {}
-    for key, option in [*OPTION_KEYS.items(), ("mapping.copies", "copies")]:
-        table, name = key.split(".")
-        values = getattr(getattr(file, table, None), name, None)
-        if values is not None:
-            axes[option] = tuple(None if value == "lossless" else value for value in values)
-    if file.mapping.budget_area_mm2 is not None:
-        if file.mapping.copies is not None:
-            raise InputError(f"{path}: keys 'mapping.copies' and 'mapping.budget_area_mm2' are both given, "
-                             "allowed: one of them")
-        axes["budget_area_m2"] = tuple(area * MM2 for area in file.mapping.budget_area_mm2)
-    return Space(_build(file.chip, str(path)), axes)
-
-
-def _parsed(path: Path) -> dict[str, Any]:
+def parsed(path: Path) -> dict[str, Any]:
+    """What a TOML file says; InputError names the file."""
     try:
         return tomllib.loads(read_text(path))
     except tomllib.TOMLDecodeError as error:
@@ -248,7 +207,7 @@ def _with_settings(data: dict[str, Any], settings: Sequence[str]) -> dict[str, A
     return data
 
 
-def _checked(model: type[_Model], data: Mapping[str, Any], where: str) -> _Model:
+def checked(model: type[_Model], data: Mapping[str, Any], where: str) -> _Model:
     """`data` as `model`, or one InputError for the first thing that is wrong."""
     try:
         return model.model_validate(data)
@@ -278,7 +237,7 @@ def _allowed(key: str) -> str:
     return f"whole numbers from {least} to {most}{word}"
 
 
-def _build(file: _ChipFile, where: str) -> Chip:
+def build(file: ChipFile, where: str) -> Chip:
     """The chip that a checked file describes."""
     chip = preset(file.preset, where)
     if file.tiles is not None:
@@ -290,6 +249,7 @@ def _build(file: _ChipFile, where: str) -> Chip:
         if value is not None:
             options[option] = None if value == _WORDS.get(option) else value
     try:
-        return chip.with_options(**options)
+        chip = chip.with_options(**options)
+        return chip if file.node_nm is None else chip.at_node(file.node_nm)
     except InputError as error:
         raise InputError(f"{where}: {error}") from None

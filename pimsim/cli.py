@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from pimsim.chip_file import chip_named, placing_named, space_from_toml
+from pimsim.chip_file import chip_named, placing_named
+from pimsim.cli_sweep import pareto_command, sweep_command
 from pimsim.cost import EXECUTIONS, GATINGS, Execution, Gating
 from pimsim.errors import InputError
 from pimsim.evaluate import evaluate
+from pimsim.explain import explain
+from pimsim.explain_tables import explanation_tables
 from pimsim.files import read_workload, write_workload
 from pimsim.importers import workload_from_onnx
 from pimsim.importers.arguments import input_shapes, layer_bits
 from pimsim.report import presets_table, report_tables
-from pimsim.sweep import sweep_to_parquet
-from pimsim.sweep.memory import keep_freed_memory
-from pimsim.sweep.pareto import front_to_parquet
+from pimsim.uncertainty import SAMPLES, evaluate_uncertain
+from pimsim.uncertainty_tables import uncertainty_tables
 from pimsim.validation import validate
 from pimsim.validation.table import validation_markdown, validation_tables
 
@@ -34,6 +34,14 @@ _WorkloadFile = Annotated[Path, typer.Argument(help="workload.json", show_defaul
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 _Dram = Annotated[bool, typer.Option("--dram", help="Keep all embedding tables in off-chip DRAM.")]
 _Chips = Annotated[int, typer.Option(help="How many chips share the workload.")]
+_ChipName = Annotated[str, typer.Option(help="A preset's name or a chip file (.toml).")]
+_Settings = Annotated[list[str] | None, typer.Option("--set", help="Option of the chip: crossbar.rows=256.")]
+_Copies = Annotated[
+    int | None, typer.Option(help="Most copies of weights used several times; else as the chip file says, or 1.")]
+_DramTable = Annotated[list[str] | None, typer.Option(help="Keep this table in DRAM; may be repeated.")]
+_ArrivalRate = Annotated[float | None, typer.Option(help="Inferences asked for per second.")]
+_ExecutionOption = Annotated[str, typer.Option(help=f"{' or '.join(EXECUTIONS)}.")]
+_Updates = Annotated[float, typer.Option(help="How often a day the model is written anew.")]
 _GatingOption = Annotated[str, typer.Option(help=f"When the chip leaks: {' or '.join(GATINGS)}.")]
 
 
@@ -46,34 +54,52 @@ def presets_command() -> None:
 @app.command("evaluate")
 def evaluate_command(
     workload: _WorkloadFile,
-    chip: Annotated[str, typer.Option(help="A preset's name or a chip file (.toml).")] = "isaac",
-    settings: Annotated[list[str] | None, typer.Option("--set", help="Option of the chip: crossbar.rows=256.")] = None,
-    copies: Annotated[
-        int | None, typer.Option(help="Most copies of weights used several times; else as the chip file says, or 1.")
-    ] = None,
+    chip: _ChipName = "isaac",
+    settings: _Settings = None,
+    copies: _Copies = None,
     chips: _Chips = 1,
     dram: _Dram = False,
-    dram_table: Annotated[list[str] | None, typer.Option(help="Keep this table in DRAM; may be repeated.")] = None,
+    dram_table: _DramTable = None,
     gating: _GatingOption = "idle_gated",
-    arrival_rate: Annotated[float | None, typer.Option(help="Inferences asked for per second.")] = None,
-    execution: Annotated[str, typer.Option(help=f"{' or '.join(EXECUTIONS)}.")] = "pipelined",
-    updates_per_day: Annotated[float, typer.Option(help="How often a day the model is written anew.")] = 0.0,
+    arrival_rate: _ArrivalRate = None,
+    execution: _ExecutionOption = "pipelined",
+    updates_per_day: _Updates = 0.0,
+    uncertainty: Annotated[bool, typer.Option("--uncertainty", help="How sure the results are, by sampling.")] = False,
+    samples: Annotated[int, typer.Option(help="Draws of all figures.")] = SAMPLES,
+    seed: Annotated[int, typer.Option(min=0, help="Which draws.")] = 0,
     as_json: _Json = False,
 ) -> None:
     """Energy, latency and area of one inference of WORKLOAD on a chip, by operator and by component."""
     hardware = chip_named(chip, settings or ())
-    placing = placing_named(chip, settings or ())
-    if copies is not None:
-        placing |= {"copies": copies, "budget_crossbars": None}
-    report = evaluate(
-        read_workload(workload), hardware, chips=chips, dram=dram, dram_tables=dram_table or (), **placing,
-        gating=_gating(gating), arrival_rate_hz=arrival_rate, execution=_execution(execution),
-        updates_per_day=updates_per_day,
-    )
-    if as_json:
-        sys.stdout.write(json.dumps(report.to_json(), indent=1, allow_nan=False) + "\n")
-    else:
-        Console().print(report_tables(report))
+    how = _how(chip, settings, copies, chips, dram, dram_table, gating, arrival_rate, execution, updates_per_day)
+    if uncertainty:
+        sure = evaluate_uncertain(read_workload(workload), hardware, samples=samples, seed=seed, **how)
+        _print({**sure.report.to_json(), "uncertainty": sure.to_json()} if as_json else uncertainty_tables(sure))
+        return
+    report = evaluate(read_workload(workload), hardware, **how)
+    _print(report.to_json() if as_json else report_tables(report))
+
+
+@app.command("explain")
+def explain_command(
+    workload: _WorkloadFile,
+    chip: _ChipName = "isaac",
+    settings: _Settings = None,
+    copies: _Copies = None,
+    chips: _Chips = 1,
+    dram: _Dram = False,
+    dram_table: _DramTable = None,
+    gating: _GatingOption = "idle_gated",
+    arrival_rate: _ArrivalRate = None,
+    execution: _ExecutionOption = "pipelined",
+    updates_per_day: _Updates = 0.0,
+    as_json: _Json = False,
+) -> None:
+    """Where every joule, nanosecond and square millimetre of `evaluate` goes, and from which source it comes."""
+    hardware = chip_named(chip, settings or ())
+    how = _how(chip, settings, copies, chips, dram, dram_table, gating, arrival_rate, execution, updates_per_day)
+    explanation = explain(read_workload(workload), hardware, **how)
+    _print(explanation.to_json() if as_json else explanation_tables(explanation))
 
 
 @app.command("import")
@@ -98,44 +124,8 @@ def import_command(
     Console().print(f"{len(workload.ops):,} operators, {workload.macs:,} MACs: {out}", soft_wrap=True)
 
 
-@app.command("sweep")
-def sweep_command(
-    workload: _WorkloadFile,
-    space: Annotated[Path, typer.Option(help="The space of chips (.toml).", show_default=False)],
-    out: Annotated[Path, typer.Option(help="The Parquet file to write.", show_default=False)],
-    chips: _Chips = 1,
-    dram: _Dram = False,
-    gating: _GatingOption = "idle_gated",
-    pareto: Annotated[
-        str | None, typer.Option(help="Keep only the designs no other beats in these: energy_j,latency_s,area_m2.")
-    ] = None,
-    as_json: _Json = False,
-) -> None:
-    """Evaluate WORKLOAD on every chip of a space into a Parquet file, one row per design."""
-    network, designs = read_workload(workload), space_from_toml(space)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    start = time.perf_counter()
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("designs", total=len(designs))
-        settings: dict[str, Any] = {"chips": chips, "dram": dram, "gating": _gating(gating)}
-
-        keep_freed_memory()
-
-        def progress(done: int) -> None:
-            bar.advance(task, done)
-
-        if pareto is None:
-            written = sweep_to_parquet(network, designs, out, progress=progress, **settings)
-        else:
-            written = front_to_parquet(network, designs, out, tuple(pareto.split(",")), progress=progress, **settings)
-    seconds = time.perf_counter() - start
-    if as_json:
-        sys.stdout.write(json.dumps({
-            "out": str(out), "designs": written, "left_out": len(designs) - written, "seconds": seconds,
-            "designs_per_second": written / seconds}) + "\n")
-    else:
-        Console().print(f"{written:,} designs in {seconds:.1f} s ({written / seconds:,.0f}/s), "
-                        f"{len(designs) - written:,} impossible ones left out: {out}")
+app.command("sweep")(sweep_command)
+app.command("pareto")(pareto_command)
 
 
 @app.command("validate")
@@ -152,6 +142,25 @@ def validate_command(
         sys.stdout.write(validation_markdown(validation))
     else:
         Console().print(validation_tables(validation))
+
+
+def _how(chip: str, settings: list[str] | None, copies: int | None, chips: int, dram: bool,
+         dram_table: list[str] | None, gating: str, arrival_rate: float | None, execution: str,
+         updates_per_day: float) -> dict[str, Any]:
+    """The settings of `evaluate` that options and the chip's file ask for."""
+    placing = placing_named(chip, settings or ())
+    if copies is not None:
+        placing |= {"copies": copies, "budget_crossbars": None}
+    return {**placing, "chips": chips, "dram": dram, "dram_tables": dram_table or (), "gating": _gating(gating),
+            "arrival_rate_hz": arrival_rate, "execution": _execution(execution), "updates_per_day": updates_per_day}
+
+
+def _print(result: Any) -> None:
+    """JSON of plain values, or tables."""
+    if isinstance(result, dict):
+        sys.stdout.write(json.dumps(result, indent=1, allow_nan=False) + "\n")
+    else:
+        Console().print(result)
 
 
 def _gating(name: str) -> Gating:

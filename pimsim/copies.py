@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from collections.abc import Iterable
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pimsim.quantity import Count, Number, ceil_div, larger
 
@@ -33,12 +33,17 @@ def levelled_rounds(stages: Iterable[tuple[int, Count]], budget: Count) -> Count
     of x · ceil(v / r) never rises with r and the least r is exact. Where not even one copy each fits: the most vectors,
     which is one copy each. `budget` and x may be arrays that broadcast, a value per design.
     """
+    candidates, place = levelled_place(stages, budget)
+    return np.asarray(candidates)[place] if isinstance(place, np.ndarray) else candidates[place]
+
+
+def levelled_place(stages: Iterable[tuple[int, Count]], budget: Count) -> tuple[tuple[int, ...], Count]:
+    """As `levelled_rounds`: the numbers of rounds worth looking at, ascending, and the place of the least in them."""
     by_vectors: dict[int, Count] = {}
     for vectors, crossbars in stages:
         by_vectors[vectors] = by_vectors[vectors] + crossbars if vectors in by_vectors else crossbars
-    if not by_vectors:
-        return 1
     candidates = round_counts(tuple(by_vectors))
+    last = len(candidates) - 1
 
     def needed(rounds: Count) -> Count:
         total: Count = 0
@@ -46,18 +51,22 @@ def levelled_rounds(stages: Iterable[tuple[int, Count]], budget: Count) -> Count
             total = total + ceil_div(vectors, rounds) * crossbars
         return total
 
-    last = len(candidates) - 1
     if not isinstance(budget, np.ndarray) and not any(isinstance(x, np.ndarray) for x in by_vectors.values()):
-        return candidates[min(bisect_left(candidates, True, key=lambda rounds: bool(needed(rounds) <= budget)), last)]
-    values = np.asarray(candidates)
-    low: NDArray[np.int64] = np.zeros(np.broadcast_shapes(*(np.shape(x) for x in (budget, *by_vectors.values()))), int)
-    high = np.full_like(low, last)
-    for _ in range(last.bit_length()):
-        middle = (low + high) // 2
-        fits = np.less_equal(needed(values[middle]), budget)
-        high = np.where(fits, middle, high)
-        low = np.minimum(np.where(fits, low, middle + 1), high)
-    return values[high]
+        place = bisect_left(candidates, True, key=lambda rounds: bool(needed(rounds) <= budget))
+        return candidates, min(place, last)
+    each = np.broadcast_shapes(*(np.shape(x) for x in by_vectors.values()))  # designs that need different numbers
+    steps = [1 << bit for bit in reversed(range(len(candidates).bit_length()))]
+    # One row per design: what it needs, falling; then, so that a step never leads past it, what always fits.
+    falling = np.full((*each, 2 * steps[0]), -1, np.int64)
+    for index, rounds in enumerate(candidates):
+        falling[..., index] = needed(rounds)
+    rows = np.arange(math.prod(each), dtype=np.intp).reshape(each) * (2 * steps[0])
+    found = np.broadcast_to(rows, np.broadcast_shapes(each, np.shape(budget))).copy()
+    for step in steps:
+        too_few = np.greater(falling.reshape(-1)[step - 1:].take(found, mode="clip"), budget)
+        found += np.multiply(too_few, step, dtype=np.intp)
+    found -= rows
+    return candidates, np.minimum(found, last, out=found)
 
 
 def budget_of_area(area_m2: Number, fixed_m2: Number, tile_m2: Number, tile_crossbars: Count) -> Count:

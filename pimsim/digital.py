@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pimsim.cost import Footprint
 from pimsim.quantity import Number, Quantity
 
+WIRE = Quantity(0.2e-9, "F/m", "assumption: 0.2 pF a millimetre of wire with its repeaters", 0.3)
+"""Capacitance of the wires of a network on the chip."""
+
 
 @dataclass(frozen=True)
 class ShiftAdd:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from collections.abc import Mapping as Mapping_
 from dataclasses import dataclass
-from typing import Literal
+from functools import cached_property
+from typing import Any, Literal
 
 import numpy as np
 
-from pimsim.charge import charge
+from pimsim.charge import OWN, Charge, charge_all, cost_of
 from pimsim.chip import Chip
 from pimsim.cost import (
     EXECUTIONS,
@@ -22,7 +22,6 @@ from pimsim.cost import (
     OpCost,
     Programming,
     Report,
-    total_footprint,
 )
 from pimsim.errors import InputError
 from pimsim.interconnect import arrivals
@@ -66,11 +65,21 @@ def evaluate(
                    updates_per_day=updates_per_day)
 
 
+def totals(workload: Workload, chip: Chip, *, gating: Gating = "idle_gated", arrival_rate_hz: float | None = None,
+           execution: Execution = "pipelined", **placing: Any) -> Totals:
+    """The totals of `evaluate` without the rest of its report; `placing` are the settings of `place`."""
+    mapping = place(workload, chip, **placing)
+    require_fit(mapping, chip)
+    return add_up(workload, chip, mapping, gating=gating, arrival_rate_hz=arrival_rate_hz, execution=execution)
+
+
 def account(workload: Workload, chip: Chip, mapping: Mapping, *, gating: Gating = "idle_gated",
             arrival_rate_hz: float | None = None, execution: Execution = "pipelined",
             updates_per_day: float = 0.0) -> Report:
     """Cost of a placed workload; scalars for one chip, arrays where the chip's options are arrays."""
+    workload = workload.live()
     totals = add_up(workload, chip, mapping, gating=gating, arrival_rate_hz=arrival_rate_hz, execution=execution)
+    parts = chip.parts(mapping.tiles, mapping.banks, mapping.chips, dram=mapping.uses_dram)
     return Report(
         workload=workload.name,
         chip=chip.preset,
@@ -80,7 +89,7 @@ def account(workload: Workload, chip: Chip, mapping: Mapping, *, gating: Gating 
         interval_s=totals.interval_s,
         footprint=totals.footprint,
         by_op=totals.by_op,
-        by_component=_by_component(totals.by_op, totals.parts, totals.on_s),
+        by_component=_by_component(totals.by_op, parts, totals.on_s),
         mapping=mapping,
         gating=gating,
         arrival_rate_hz=arrival_rate_hz,
@@ -94,65 +103,118 @@ def account(workload: Workload, chip: Chip, mapping: Mapping, *, gating: Gating 
 
 
 @dataclass(frozen=True)
+class Work:
+    """What running a placed workload takes, the chip's leakage aside; `charges`: of each op, in their order."""
+
+    dynamic_j: Number
+    latency_s: Number
+    interval_s: Number
+    workload: Workload
+    charges: list[Charge]
+
+    @cached_property
+    def by_op(self) -> dict[str, OpCost]:
+        """Cost of every op, by its name."""
+        return {op.name: cost_of(op, charge) for op, charge in zip(self.workload.ops, self.charges, strict=True)}
+
+    @cached_property
+    def busy_s(self) -> dict[str, Number]:
+        """How long an inference occupies each resource."""
+        busy: dict[str, Number] = {}
+        for op in self.by_op.values():
+            for name, seconds in op.cost.busy_s.items():
+                busy[name] = busy[name] + seconds if name in busy else seconds
+        return busy
+
+
+@dataclass(frozen=True)
 class Totals:
-    """The sums of a report, without its split by component; what they were added up from in `by_op` and `parts`."""
+    """The sums of a report, without its splits; `work` has what they were added up from."""
 
     energy_j: Number
-    dynamic_j: Number
     static_j: Number
-    latency_s: Number
     interval_s: Number
     on_s: Number
     footprint: Footprint
-    busy_s: Mapping_[str, Number]
-    by_op: dict[str, OpCost]
-    parts: dict[str, Footprint]
+    work: Work
+
+    @property
+    def dynamic_j(self) -> Number:
+        """Energy of all actions."""
+        return self.work.dynamic_j
+
+    @property
+    def latency_s(self) -> Number:
+        """Time of one inference from input to output."""
+        return self.work.latency_s
 
     @property
     def area_m2(self) -> Number:
         """Area of all chips."""
         return self.footprint.area_m2
 
+    @property
+    def by_op(self) -> dict[str, OpCost]:
+        """Cost of every op, by its name."""
+        return self.work.by_op
+
+    @property
+    def busy_s(self) -> dict[str, Number]:
+        """How long an inference occupies each resource."""
+        return self.work.busy_s
+
 
 def add_up(workload: Workload, chip: Chip, mapping: Mapping, *, gating: Gating = "idle_gated",
            arrival_rate_hz: float | None = None, execution: Execution = "pipelined") -> Totals:
     """The totals of a placed workload; arrays where the chip's options are arrays that broadcast."""
+    footprint = chip.footprint(mapping.tiles, mapping.banks, mapping.chips, dram=mapping.uses_dram)
+    work = work_of(workload, chip, mapping, footprint.area_m2 - chip.link_area_m2(mapping.chips))
+    return leaking(work, footprint, gating=gating, arrival_rate_hz=arrival_rate_hz, execution=execution)
+
+
+def work_of(workload: Workload, chip: Chip, mapping: Mapping, area_m2: Number) -> Work:
+    """Every op charged and added up; `area_m2`, links aside, matters only to a network, whose wires it gives."""
     workload = workload.live()
-    parts = chip.parts(mapping.tiles, mapping.banks, mapping.chips, dram=mapping.uses_dram)
-    footprint = total_footprint(parts)
-    network = arrivals(workload, mapping, chip, footprint.area_m2 - parts["link"].area_m2)
-    by_op = {op.name: charge(op, mapping, chip, network.get(op.name)) for op in workload.ops}
-    dynamic = _dynamic(by_op)
-    latency = larger(_longest_path(workload, by_op), dynamic.interval_s)
+    charges = charge_all(workload, mapping, chip, arrivals(workload, mapping, chip, area_m2))
+    energy: Number = 0.0
+    own: dict[int, Number] = {}  # ops that are alike share their figures, which are compared once
+    shared: dict[str, Number] = {}
+    for charge in charges:
+        energy = energy + charge.energy_j
+        for name, seconds in charge.busy_s.items():
+            if name in OWN:
+                own[id(seconds)] = seconds
+            else:
+                shared[name] = shared[name] + seconds if name in shared else seconds
+    interval = largest([0.0, *own.values(), *shared.values()])
+    return Work(energy, larger(_longest_path(workload, charges), interval), interval, workload, charges)
+
+
+def leaking(work: Work, footprint: Footprint, *, gating: Gating = "idle_gated", arrival_rate_hz: float | None = None,
+            execution: Execution = "pipelined") -> Totals:
+    """The work on a chip of `footprint`, whose leakage it pays for as long as the chip is on."""
     if execution not in EXECUTIONS:
         raise InputError(f"execution is {execution!r}, allowed: {', '.join(EXECUTIONS)}")
-    interval = latency if execution == "sequential" else dynamic.interval_s
-    on = _time_on(latency, interval, gating, arrival_rate_hz)
+    interval = work.latency_s if execution == "sequential" else work.interval_s
+    on = _time_on(work.latency_s, interval, gating, arrival_rate_hz)
     static = footprint.leakage_w * on
-    return Totals(dynamic.energy_j + static, dynamic.energy_j, static, latency, interval, on, footprint,
-                  dynamic.busy_s, by_op, parts)
+    return Totals(work.dynamic_j + static, static, interval, on, footprint, work)
 
 
-def _dynamic(by_op: dict[str, OpCost]) -> Cost:
-    """All operators one after the other: energies and use of resources add up, in the order of execution."""
-    total = Cost(0.0, 0.0)
-    for op in by_op.values():
-        total = total.then(op.cost)
-    return total
-
-
-def _longest_path(workload: Workload, by_op: dict[str, OpCost]) -> Number:
+def _longest_path(workload: Workload, charges: list[Charge]) -> Number:
     """Time until the last operator is done when each starts as soon as those in its `after` are."""
-    done: dict[str, Number] = {}
-    starts: dict[tuple[str, ...], Number] = {(): 0.0}
-    followed: set[str] = set()
-    for op in workload.ops:
-        if op.after not in starts:
-            starts[op.after] = largest([0.0, *(done[name] for name in op.after)])
-            followed.update(op.after)
-        done[op.name] = starts[op.after] + by_op[op.name].cost.latency_s
+    sets, own, last = workload.waits
+    starts: list[Number | None] = [None] * len(sets)
+    done: list[Number] = []
+    for charge, which in zip(charges, own, strict=True):
+        start = starts[which]
+        if start is None:
+            before = sets[which]
+            start = starts[which] = done[before[0]] if len(before) == 1 else largest(
+                [0.0, *(done[index] for index in before)])
+        done.append(start + charge.latency_s)
     # An op that another one waits for is never the last: times are not negative.
-    return largest([0.0, *(seconds for name, seconds in done.items() if name not in followed)])  # type: ignore[no-any-return]
+    return largest([0.0, *(done[index] for index in last)])  # type: ignore[no-any-return]
 
 
 def _time_on(latency: Number, interval: Number, gating: Gating, arrival_rate_hz: float | None) -> Number:
@@ -161,7 +223,7 @@ def _time_on(latency: Number, interval: Number, gating: Gating, arrival_rate_hz:
         raise InputError(f"gating is {gating!r}, allowed: {', '.join(GATINGS)}")
     if arrival_rate_hz is None:
         return latency if gating == "idle_gated" else interval
-    if not arrival_rate_hz > 0.0 or np.any(arrival_rate_hz * interval > 1.0 + 1e-9):
+    if not np.all(np.greater(arrival_rate_hz, 0.0)) or np.any(arrival_rate_hz * interval > 1.0 + 1e-9):
         most = float(np.min(1.0 / np.asarray(interval))) if np.any(interval) else float("inf")
         raise InputError(f"arrival_rate_hz is {arrival_rate_hz!r}, allowed: above 0, at most {most:.6g} on this chip")
     between = 1.0 / arrival_rate_hz

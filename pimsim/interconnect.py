@@ -9,10 +9,9 @@ import numpy as np
 
 from pimsim.chip import Chip
 from pimsim.mapping import Mapping
-from pimsim.quantity import Count, Number, Quantity, Table, bit_length, ceil_div, larger, where
+from pimsim.quantity import Count, Number, Table, bit_length, ceil_div, larger, where
 from pimsim.workload import Elementwise, Gather, MatMul, MatVec, Op, Workload
 
-WIRE = Quantity(0.2e-9, "F/m", "assumption: 0.2 pF a millimetre of wire with its repeaters", 0.3)
 INPUT = "input"
 """The sender of what no op makes: the chip's port, at node 0, where the off-chip memory is too."""
 _LEVELS = 48
@@ -117,7 +116,7 @@ def arrivals(workload: Workload, mapping: Mapping, chip: Chip, area_m2: Number) 
     places = _places(workload, mapping, chip, nodes)
     by_name = {op.name: op for op in workload.ops}
     router = chip.tile.router
-    wire_j = 0.25 * WIRE.value * chip.technology.vdd_v**2  # J per bit and metre: half of the bits flip, C·V²/2 each
+    wire_j = 0.25 * chip.wire.value * chip.technology.vdd_v**2  # J per bit and metre: half of the bits flip, C·V²/2
     result: dict[str, Arriving] = {}
     for op in workload.ops:
         bits = received_bits(op)

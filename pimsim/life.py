@@ -64,7 +64,7 @@ def life(workload: Workload, mapping: Mapping, cell: Cell, updates_per_day: floa
         raise InputError(f"updates_per_day is {updates_per_day!r}, allowed: 0 or more")
     updates: dict[str, float] = {}
     energy: Number = 0.0
-    for op in workload.ops:
+    for op in workload.live().ops:
         placement = mapping.placements[op.name]
         if placement.unit in ("vector_unit", "dram"):
             continue

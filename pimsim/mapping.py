@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 
 from pimsim.chip import Chip
 from pimsim.copies import budget_of_area, levelled_rounds
-from pimsim.cost import total_footprint
 from pimsim.errors import InputError
 from pimsim.quantity import Count, Number, ceil_div, larger, smaller
 from pimsim.tables import (
@@ -56,6 +56,7 @@ class Mapping:
     """A placement for every operator, and the hardware that they need together.
 
     `tiles` and `banks` are those that are there, on all chips; `in_tiles` and `in_banks` the crossbars used of them.
+    `in_matrices`: those of `in_tiles` that hold the matrices of `MatVec`. `cells`: those that hold something.
     `over_budget`: crossbars too many for a budget, with one copy each.
     """
 
@@ -65,6 +66,8 @@ class Mapping:
     tiles: Count
     banks: Count
     chips: int
+    in_matrices: Count
+    cells: Count
     cells_there: Count
     over_budget: Count = 0
 
@@ -74,19 +77,11 @@ class Mapping:
         return self.in_tiles + self.in_banks
 
     @property
-    def cells(self) -> Count:
-        """Cells that hold something."""
-        total: Count = 0
-        for placement in self.placements.values():
-            total = total + placement.cells
-        return total
-
-    @property
     def utilization(self) -> Number:
         """Share of the cells in use crossbars that hold something; 0 where no crossbar is used."""
         return self.cells / larger(self.cells_there, 1)  # type: ignore[no-any-return]
 
-    @property
+    @cached_property
     def uses_dram(self) -> bool:
         """Whether a table, or a part of one, lives off the chip."""
         return any(placement.unit in ("dram", "split") for placement in self.placements.values())
@@ -128,50 +123,69 @@ def place(workload: Workload, chip: Chip, *, copies: Count | Literal["budget"] =
     _check_tables(workload, dram_tables, tables)
     workload = workload.live()
     placements: dict[str, Placement] = {}
-    compute: Count = 0
+    alike: list[tuple[TablePlan, Placement] | None] = [None] * len(workload.ops)
+    crossbar = chip.crossbar
+    most = 1 if isinstance(copies, str) else copies
+    for op, shape in zip(workload.ops, workload.shapes, strict=True):
+        plan = IN_BANK
+        if isinstance(op, Gather):
+            plan = OFF_CHIP if dram or op.name in dram_tables else plan_of(op, tables)
+        before = alike[shape]
+        if before is None or before[0] is not plan:
+            before = alike[shape] = plan, _place_one(op, crossbar, most, plan)
+        placements[op.name] = before[1]
+    mapping = _housed(workload, chip, placements, chips)
+    if isinstance(copies, str):
+        budget = crossbar_budget(mapping, chip, budget_crossbars, budget_area_m2)
+        return with_rounds(mapping, workload, chip, levelled_rounds(stages(mapping, workload), budget), budget)
+    if budget_crossbars is not None or budget_area_m2 is not None:
+        raise InputError(f"a budget is given with copies {copies!r}, allowed: only with copies 'budget'")
+    return mapping
+
+
+def _housed(workload: Workload, chip: Chip, placements: dict[str, Placement], chips: int) -> Mapping:
+    """The tiles and banks that hold the placements."""
+    matrices: Count = 0
     summing: Count = 0
     in_banks: Count = 0
     replicas: Count = 0
+    cells: Count = 0
     for op in workload.ops:
-        plan = OFF_CHIP if dram or op.name in dram_tables else None
-        placement = _place_one(op, chip.crossbar, 1 if isinstance(copies, str) else copies, plan, tables)
-        placements[op.name] = placement
-        if placement.unit in ("bank", "split"):
+        placement = placements[op.name]
+        if placement.unit in ("vector_unit", "dram"):
+            continue
+        cells = cells + placement.cells
+        if placement.unit != "crossbars":
             in_banks = in_banks + placement.crossbars
             replicas = larger(replicas, placement.copies)
         elif isinstance(op, Gather):
             summing = summing + placement.crossbars
-        elif placement.unit == "crossbars":
-            compute = compute + placement.crossbars
+        else:
+            matrices = matrices + placement.crossbars
     tables_in_tiles = summing + in_banks if chip.banks == 0 else summing
     in_banks = 0 if chip.banks == 0 else in_banks
     # Replicas that are read side by side stand in different banks.
     banks = larger(ceil_div(in_banks, chip.bank.crossbars), replicas) if chip.banks is None else chip.banks * chips
-    over: Count = 0
-    if isinstance(copies, str):
-        uses_dram = any(placement.unit in ("dram", "split") for placement in placements.values())
-        budget = _budget(chip, banks, chips, uses_dram, tables_in_tiles, budget_crossbars, budget_area_m2)
-        over = larger(compute - budget, 0)
-        compute = _level(workload, chip, placements, budget)
-    elif budget_crossbars is not None or budget_area_m2 is not None:
-        raise InputError(f"a budget is given with copies {copies!r}, allowed: only with copies 'budget'")
-    in_tiles = compute + tables_in_tiles
-    tiles = ceil_div(in_tiles, chip.tile.crossbars) if chip.tiles is None else chip.tiles * chips
-    there = (in_tiles + in_banks) * chip.crossbar.rows * chip.crossbar.columns
-    return Mapping(placements, in_tiles, in_banks, tiles, banks, chips, there, over)
+    in_tiles = matrices + tables_in_tiles
+    return Mapping(placements, in_tiles, in_banks, _tiles(chip, in_tiles, chips), banks, chips, matrices, cells,
+                   _cells_there(chip, in_tiles + in_banks))
 
 
-def _place_one(op: Op, crossbar: Crossbar, copies: Count, plan: TablePlan | None,
-               plans: TablePlans | None) -> Placement:
+def _tiles(chip: Chip, in_tiles: Count, chips: int) -> Count:
+    return ceil_div(in_tiles, chip.tile.crossbars) if chip.tiles is None else chip.tiles * chips
+
+
+def _cells_there(chip: Chip, crossbars: Count) -> Count:
+    return crossbars * (chip.crossbar.rows * chip.crossbar.columns)
+
+
+def _place_one(op: Op, crossbar: Crossbar, copies: Count, plan: TablePlan) -> Placement:
     if isinstance(op, MatVec):
         return place_matvec(op, crossbar, copies)
-    if isinstance(op, Gather):
-        return place_table(op, crossbar, plan_of(op, plans) if plan is None else plan)
-    return Placement("vector_unit")
+    return place_table(op, crossbar, plan) if isinstance(op, Gather) else Placement("vector_unit")
 
 
-def _budget(chip: Chip, banks: Count, chips: int, uses_dram: bool, tables: Count, crossbars: Count | None,
-            area_m2: Number | None) -> Count:
+def crossbar_budget(mapping: Mapping, chip: Chip, crossbars: Count | None, area_m2: Number | None) -> Count:
     """Crossbars for all stored matrices: as given, what an area leaves beside all else, or what is there."""
     if crossbars is not None and area_m2 is not None:
         raise InputError("budget_crossbars and budget_area_m2 are both given, allowed: one of them")
@@ -179,31 +193,50 @@ def _budget(chip: Chip, banks: Count, chips: int, uses_dram: bool, tables: Count
         if np.any(np.less(crossbars, 1)):
             raise InputError(f"budget_crossbars is {crossbars!r}, allowed: whole numbers from 1 up")
         return crossbars
+    tables = mapping.in_tiles - mapping.in_matrices
     if area_m2 is None:
         if chip.tiles is None:
             raise InputError("copies is 'budget' on a chip sized to its workload, needed: budget_crossbars or "
                              "budget_area_m2")
-        return larger(chip.tiles * chip.tile.crossbars * chips - tables, 0)  # type: ignore[no-any-return]
+        return larger(chip.tiles * chip.tile.crossbars * mapping.chips - tables, 0)  # type: ignore[no-any-return]
     if not np.all(np.greater(area_m2, 0.0)):
         raise InputError(f"budget_area_m2 is {area_m2!r}, allowed: above 0")
     if chip.tiles is not None:
         raise InputError(f"budget_area_m2 is {area_m2!r}, allowed only on a chip sized to its workload: "
                          "the area of this one does not depend on copies")
-    fixed = total_footprint(chip.parts(0, banks, chips, dram=uses_dram)).area_m2
-    tile = total_footprint(chip.tile.parts()).area_m2
+    fixed = chip.footprint(0, mapping.banks, mapping.chips, dram=mapping.uses_dram).area_m2
+    tile = chip.tile_footprint.area_m2
     return larger(budget_of_area(area_m2, fixed, tile, chip.tile.crossbars) - tables, 0)  # type: ignore[no-any-return]
 
 
-def _level(workload: Workload, chip: Chip, placements: dict[str, Placement], budget: Count) -> Count:
-    """Give every stored matrix the copies that `budget` allows; the crossbars that they take."""
-    stored = [(op, placements[op.name]) for op in workload.ops if isinstance(op, MatVec)]
-    rounds = levelled_rounds([(op.vectors, one.crossbars) for op, one in stored], budget)
+def stages(mapping: Mapping, workload: Workload) -> list[tuple[int, Count]]:
+    """Vectors and crossbars of one copy, of every stored matrix."""
+    placements = mapping.placements
+    return [(op.vectors, placements[op.name].row_blocks * placements[op.name].column_blocks)
+            for op in workload.live().ops if isinstance(op, MatVec)]
+
+
+def with_rounds(mapping: Mapping, workload: Workload, chip: Chip, rounds: Count, budget: Count) -> Mapping:
+    """Every stored matrix with as many copies as let it finish in `rounds` rounds; `budget`: crossbars for them."""
+    placements = dict(mapping.placements)
+    alike: dict[int, Placement] = {}
     total: Count = 0
-    for op, _ in stored:
-        placement = place_matvec(op, chip.crossbar, 1 if op.vectors == 1 else ceil_div(op.vectors, rounds))
-        placements[op.name] = placement
-        total = total + placement.crossbars
-    return total
+    cells = mapping.cells
+    workload = workload.live()
+    for op, shape in zip(workload.ops, workload.shapes, strict=True):
+        if not isinstance(op, MatVec):
+            continue
+        if op.vectors > 1:
+            if shape not in alike:
+                alike[shape] = place_matvec(op, chip.crossbar, ceil_div(op.vectors, rounds))
+            placements[op.name] = alike[shape]
+            cells = cells + (alike[shape].cells - mapping.placements[op.name].cells)
+        total = total + placements[op.name].crossbars
+    in_tiles = mapping.in_tiles - mapping.in_matrices + total
+    return replace(
+        mapping, placements=placements, in_tiles=in_tiles, tiles=_tiles(chip, in_tiles, mapping.chips),
+        in_matrices=total, cells=cells, cells_there=_cells_there(chip, in_tiles + mapping.in_banks),
+        over_budget=larger(mapping.in_matrices - budget, 0))
 
 
 def _check_settings(workload: Workload, chip: Chip, copies: Any, chips: Any) -> None:

@@ -22,13 +22,15 @@ UM2, MM2 = 1e-12, 1e-6  # square micrometre and square millimetre, in m²
 class Quantity:
     """One figure of a component: its value in SI units, where it comes from, how sure it is.
 
-    `uncertainty` is one relative standard deviation; None where the source states none.
+    `uncertainty` is one relative standard deviation, and `stated_by` who states it; without the latter it is assumed,
+    and None leaves it to the assumptions of `pimsim.figures`.
     """
 
     value: float
     unit: str
     source: str
     uncertainty: float | None = None
+    stated_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,7 @@ class Table:
     unit: str
     source: str
     uncertainty: float | None = None
+    stated_by: str = ""
 
     def at(self, index: Count) -> Number:
         """The figure at `index`; a table gives one design and a sweep the same last bit, a power function would not."""
@@ -61,14 +64,15 @@ def larger(a: Any, b: Any) -> Any:
     """The larger of two figures, design by design."""
     if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
         return np.maximum(a, b)
-    return max(a, b)
+    return a if a >= b else b
 
 
 def largest(figures: Iterable[Any]) -> Any:
     """The largest of several figures, design by design; those that vary over the fewest designs are compared first."""
     several = list(figures)
-    if any(isinstance(figure, np.ndarray) for figure in several):
-        several.sort(key=np.size)
+    if not any(isinstance(figure, np.ndarray) for figure in several):
+        return max(several)
+    several.sort(key=np.size)
     most = several[0]
     for figure in several[1:]:
         if figure is not most:

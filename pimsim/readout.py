@@ -192,8 +192,13 @@ class Readout:
 
     def driven_share(self, input_density: float) -> Number:
         """Share of rows whose input digit is not zero, its `dac_bits` bits independent of each other (assumption)."""
-        shares, zero = [], 1.0
-        for _ in range(9):
-            shares.append(1.0 - zero)
-            zero *= 1.0 - input_density
-        return Table(0, tuple(shares), "1", "1 - (1 - density)^bits").at(self.dac_bits)
+        return _driven_shares(input_density).at(self.dac_bits)
+
+
+@lru_cache(maxsize=4096)
+def _driven_shares(input_density: float) -> Table:
+    shares, zero = [], 1.0
+    for _ in range(9):
+        shares.append(1.0 - zero)
+        zero *= 1.0 - input_density
+    return Table(0, tuple(shares), "1", "1 - (1 - density)^bits")

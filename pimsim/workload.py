@@ -235,10 +235,28 @@ class Workload:
         """Multiply-accumulates per inference."""
         return sum(op.macs for op in self.ops)
 
+    @cached_property
+    def shapes(self) -> tuple[int, ...]:
+        """For each op the index of the first one that equals it but for its name and what it comes after."""
+        first: dict[tuple[Any, ...], int] = {}
+        return tuple(first.setdefault(_shape(op), index) for index, op in enumerate(self.ops))
+
+    @cached_property
+    def waits(self) -> tuple[tuple[tuple[int, ...], ...], tuple[int, ...], tuple[int, ...]]:
+        """Each different set of ops that some op waits for, which of these each op has, and the ops none waits for."""
+        places = {op.name: index for index, op in enumerate(self.ops)}
+        sets: dict[tuple[str, ...], int] = {}
+        own = tuple(sets.setdefault(op.after, len(sets)) for op in self.ops)
+        followed = {name for after in sets for name in after}
+        return (tuple(tuple(places[name] for name in after) for after in sets), own,
+                tuple(index for name, index in places.items() if name not in followed))
+
     def live(self) -> Workload:
         """The workload without the ops whose results no output needs; itself where all are needed."""
-        if not self.outputs:
-            return self
+        return self._live if self.outputs else self
+
+    @cached_property
+    def _live(self) -> Workload:
         needed = set(self.outputs)
         for op in reversed(self.ops):
             if op.name in needed:
@@ -280,6 +298,10 @@ def _refuse_keys(data: Mapping[str, Any], known: set[str], needed: set[str], whe
     for key in sorted(needed):
         if key not in data:
             raise InputError(f"{where}: field '{key}' is missing")
+
+
+def _shape(op: Op) -> tuple[Any, ...]:
+    return (op.op, *(getattr(op, field.name) for field in fields(op) if field.name not in ("name", "after")))
 
 
 def _op_to_json(op: Op) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import csv
+import importlib
 import json
 import re
 import sys
@@ -25,8 +26,9 @@ from nasrec.report.summary import Quality, Summary
 from nasrec.run import Run
 from nasrec.winners import ARCH_FORMAT
 from pimsim import evaluate
-from pimsim.chip_file import chip_from_toml, space_from_toml
+from pimsim.chip_file import chip_from_toml
 from pimsim.files import read_workload
+from pimsim.space_file import space_from_toml
 
 ROOT = Path(__file__).resolve().parents[1]
 FORMATS = (ROOT / "docs" / "formats.md").read_text(encoding="utf-8")
@@ -271,3 +273,23 @@ def test_the_core_of_pimsim_imports_itself() -> None:
                 package, _, inner = module.partition(".")
                 inside = package == "pimsim" and inner.partition(".")[0] in core | {"_kernels", ""}
                 assert inside or package in allowed, f"{file.relative_to(ROOT)} imports {module}"
+
+
+def test_formulas_are_where_the_page_says() -> None:
+    """Every function that docs/formulas.md names is there, and every file with formulas is on the page."""
+    text = (ROOT / "docs" / "formulas.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`(pimsim(?:\.\w+)+)`", text))
+    for name in named:
+        module, found = name.split("."), None
+        for cut in range(len(module), 1, -1):
+            if (ROOT.joinpath(*module[:cut]).with_suffix(".py")).exists():
+                found = importlib.import_module(".".join(module[:cut]))
+                for attribute in module[cut:]:
+                    found = getattr(found, attribute)
+                break
+        assert found is not None, name
+    rows = [line for line in text.splitlines() if line.startswith("| ") and "| where |" not in line]
+    assert len(rows) > 35
+    assert all(len(row.split(" | ")) == 3 and row.split(" | ")[2].strip(" |") for row in rows)
+    files = {name.split(".")[1] for name in named}
+    assert {"charge", "charge_table", "readout", "tile", "survey", "interconnect", "mapping", "life"} <= files

@@ -16,6 +16,8 @@ ISAAC = "ISAAC, ISCA'16, component table"
 PUMA = "PUMA, ASPLOS'19, simulator constants"
 MNSIM = "MNSIM 2.0, DAC table: doubles per bit"
 LEAKING = "assumption: 10 % of the table's power leaks, as PUMA'19 states for ADC and DAC"
+LOADED = "29 to 115 cycles by load, evenly in the logarithm"
+_TYPICAL = "from 1e4 to above 1e6, by the device"
 CYCLE_S = 100 * NANO  # ISAAC'16: one crossbar read
 CLOCK_HZ = 1 * GIGA  # assumption: clock of buses, routers and vector unit
 
@@ -34,7 +36,7 @@ def reram_cell(cycle_s: float) -> Cell:
         read_time=Quantity(328 * MICRO / 32 / (128 * 128), "s", f"{PUMA}: serial read of 32 arrays, 328 µs", 0.5),
         write=Quantity(676 * NANO / 32 / (128 * 128), "J", f"{PUMA}: write of 32 arrays, 676 nJ", 0.5),
         write_time=Quantity(351 * MICRO / 32 / 128, "s", f"{PUMA}: write of 32 arrays, 351 µs, row by row", 0.5),
-        endurance=Quantity(1e6, "1", "4-level HfOx, Huang: about 1e6; above 1e4 is typical", 1.0),
+        endurance=Quantity(1e6, "1", "4-level HfOx, Huang: about 1e6; above 1e4 is typical", 1.0, _TYPICAL),
         on_ohm=Quantity(2e3, "Ω", "CrossSim's ISAAC cell"),
         off_ohm=Quantity(2e6, "Ω", "CrossSim's ISAAC cell"),
     )
@@ -116,7 +118,7 @@ def _tile() -> Tile:
         router=Link(
             energy=Quantity(20.74 * PICO / 256, "J", "Accelergy library: 20.74 pJ per 256 bits, one hop (assumption)"),
             bandwidth=Quantity(32 * CLOCK_HZ, "bit/s", f"{ISAAC}: 32-bit flits; 1 GHz is an assumption"),
-            delay=Quantity(29 * NANO, "s", f"{PUMA}: 29 to 115 cycles; the lightly loaded end"),
+            delay=Quantity(29 * NANO, "s", f"{PUMA}: 29 to 115 cycles; the lightly loaded end", 0.4, LOADED),
             area=Quantity(0.151 / 4 * MM2, "m²", f"{ISAAC}: one router for 4 tiles"),
             leakage=Quantity(10.5 * MILLI * 0.41 / 16.54, "W", f"{PUMA}: 0.41 of 16.54 mW, applied to ISAAC's 10.5 mW"),
             peak=Quantity(42 / 4 * MILLI, "W", f"{ISAAC}: 42 mW for 4 tiles"),

@@ -22,6 +22,7 @@ VDD_V, READ_V, PULSE_S = 1.8, 0.5, 10 * NANO  # V, V, s: NeuRRAM's supply, read 
 CORE_M2 = 1270 * 256 / 0.28 * UM2  # NeuRRAM: 256 neurons of 1270 µm² are 28 % of a core
 CLOCK_HZ = 100 * MEGA  # assumption: clock of the digital parts at 130 nm
 _NONE = "assumption: none is published, none is booked"
+_SCATTER = "the digitised points of word lines scatter by 10 %"
 _INSIDE = f"{WAN}: contained in the neuron"
 
 
@@ -63,10 +64,10 @@ def crossbar(word_line: float = WORD_LINE_FACTOR, pulses: float = INPUT_FACTOR) 
         dac=Dac(Table(1, (0.0,) * 8, "J", f"{WAN}: contained in the cells' energy"),
                 Table(1, (0.0,) * 8, "m²", f"{WAN}: contained in the drivers' area"), Table(1, (0.0,) * 8, "W", _NONE)),
         driver=Driver(
-            Quantity(48 * FEMTO * swing, "J", f"{WAN}: 48 fF at 1.8 V, {fit}"),
+            Quantity(48 * FEMTO * swing, "J", f"{WAN}: 48 fF at 1.8 V, {fit}", 0.1, _SCATTER),
             Quantity(0.21 * CORE_M2 / 256, "m²", f"{WAN}: drivers are 21 % of a core"),
             Quantity(0.0, "W", _NONE),
-            Quantity((1.5 + 0.6) * FEMTO * swing, "J", f"{WAN}: 1.5 + 0.6 fF a cell at 1.8 V, {fit}"),
+            Quantity((1.5 + 0.6) * FEMTO * swing, "J", f"{WAN}: 1.5 + 0.6 fF a cell at 1.8 V, {fit}", 0.1, _SCATTER),
         ),
         sample_hold=SampleHold(
             Quantity(1.2 * PICO, "J", f"{WAN}: 1.2 pJ a sample"),

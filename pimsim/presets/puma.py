@@ -8,7 +8,7 @@ from pimsim.adc import PUMA_STAGE_S, puma_adc
 from pimsim.chip import Chip
 from pimsim.converter import Dac, Driver, SampleHold
 from pimsim.digital import Buffer, Fixture, Link, Register, ShiftAdd, VectorUnit
-from pimsim.presets.isaac import ISAAC, LEAKING, PUMA, ddr4, reram_cell
+from pimsim.presets.isaac import ISAAC, LEAKING, LOADED, PUMA, ddr4, reram_cell
 from pimsim.quantity import GIGA, MICRO, MILLI, MM2, NANO, PICO, Quantity, Table
 from pimsim.readout import Readout
 from pimsim.technology import Technology
@@ -93,7 +93,7 @@ def _tile() -> Tile:
         router=Link(
             energy=Quantity(16.13 * MILLI / CLOCK_HZ / 32, "J", f"{PUMA}: 16.13 mW; assumption: 32 bits a cycle"),
             bandwidth=Quantity(32 * CLOCK_HZ, "bit/s", f"{PUMA}: 32-bit flits, one a cycle (assumption)"),
-            delay=Quantity(29 * NANO, "s", f"{PUMA}: 29 to 115 cycles; the lightly loaded end"),
+            delay=Quantity(29 * NANO, "s", f"{PUMA}: 29 to 115 cycles; the lightly loaded end", 0.4, LOADED),
             area=Quantity(0.047 / 4 * MM2, "m²", f"{PUMA}: one router of 4 ports for 4 tiles"),
             leakage=Quantity(0.41 / 4 * MILLI, "W", f"{PUMA}: one router for 4 tiles"),
             peak=Quantity((16.13 + 0.41) / 4 * MILLI, "W", f"{PUMA}: one router for 4 tiles"),

@@ -13,9 +13,9 @@ from pimsim.chip_file import (
     chip_to_toml,
     copies_named,
     placing_named,
-    space_from_toml,
     write_chip,
 )
+from pimsim.space_file import space_from_toml
 from pimsim.tables import TablePlan
 
 ISAAC = presets.isaac()
@@ -24,7 +24,9 @@ ISAAC = presets.isaac()
 @pytest.mark.parametrize("chip", [
     ISAAC, ISAAC.with_tiles(None), ISAAC.with_tiles(12),
     ISAAC.with_options(rows=64, columns=256, cell_bits=4, dac_bits=2, adc_bits=None, columns_per_adc=8),
-    ISAAC.with_options(active_rows=9, encoding="differential", flip=False, adc_model="survey", adc_bits=3)])
+    ISAAC.with_options(active_rows=9, encoding="differential", flip=False, adc_model="survey", adc_bits=3),
+    ISAAC.with_options(rows=64).with_tiles(None).at_node(65), ISAAC.with_options(adc_model="survey").at_node(7),
+    presets.neurram().at_node(65)])
 def test_a_chip_file_reads_back_to_an_equal_chip(chip: Chip, tmp_path: Path) -> None:
     write_chip(tmp_path / "chip.toml", chip)
     assert chip_from_toml(tmp_path / "chip.toml") == chip
@@ -38,13 +40,16 @@ def test_a_short_file_and_settings(tmp_path: Path) -> None:
     changed = chip_from_toml(path, ["crossbar.rows=64", "adc.bits=lossless", "tiles=sized", "readout.flip=false"])
     assert changed == ISAAC.with_options(rows=64, adc_bits=None, flip=False).with_tiles(None)
     assert chip_named("isaac", ["adc.model=survey"]) == ISAAC.with_options(adc_model="survey")
+    assert chip_named("isaac", ["node_nm=65", "crossbar.rows=64"]) == ISAAC.with_options(rows=64).at_node(65)
+    assert chip_from_toml(path, ["node_nm=32"]) == ISAAC.with_options(rows=256)
 
 
 @pytest.mark.parametrize(("text", "message"), [
     ("preset = ", "not valid TOML"),
+    ('preset = "isaac"\nnode_nm = 28', "chip.toml: technology: no scaling for 28 nm, allowed: 130, 90, 65"),
     ("tiles = 3", "key 'preset' is missing"),
     ('preset = "isacc"', "no chip preset 'isacc', allowed: isaac"),
-    ('preset = "isaac"\nrows = 3', "unknown key 'rows', allowed: format, version, preset, tiles, crossbar"),
+    ('preset = "isaac"\nrows = 3', "unknown key 'rows', allowed: format, version, preset, tiles, node_nm, crossbar"),
     ('preset = "isaac"\n[crossbar]\nrow = 3', "unknown key 'crossbar.row', allowed: rows, columns, cell_bits"),
     ('preset = "isaac"\n[crossbar]\nrows = 1', "key 'crossbar.rows' is 1, allowed: whole numbers from 2 to 4096"),
     ('preset = "isaac"\n[crossbar]\nrows = "128"', "key 'crossbar.rows' is '128', allowed: whole numbers"),
@@ -68,7 +73,7 @@ def test_bad_chip_files_are_refused(text: str, message: str, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(("setting", "message"), [
-    ("crossbar.row=3", "--set crossbar.row=3: allowed: key=value with a key of tiles, mapping.copies, mapping.budget"),
+    ("crossbar.row=3", "--set crossbar.row=3: allowed: key=value with a key of tiles, node_nm, mapping.copies"),
     ("crossbar.rows", "--set crossbar.rows: allowed: key=value"),
     ("crossbar.rows=0", "chip isaac: key 'crossbar.rows' is 0"),
     ("crossbar.rows=many", "chip isaac: key 'crossbar.rows' is 'many'"),

@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pimsim import Chip, Elementwise, Gather, MatVec, Report, Workload, evaluate, place, presets
+from pimsim.digital import WIRE
 from pimsim.evaluate import account
-from pimsim.interconnect import INPUT, WIRE, Grid, arrivals, received_bits
+from pimsim.interconnect import INPUT, Grid, arrivals, received_bits
 from tests.pimsim.random_designs import chips, workloads
 
 ISAAC = presets.isaac()

@@ -1,4 +1,4 @@
-"""Wear by updates, their energy, sequential and pipelined execution, and a chip's node."""
+"""Wear by updates, their energy, sequential and pipelined execution."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import json
 import pytest
 
 from pimsim import Gather, InputError, MatVec, Workload, evaluate, presets
-from pimsim.cost import total_footprint
 from pimsim.tables import TablePlan
 
 SIZED = presets.isaac().with_tiles(None)
@@ -61,28 +60,8 @@ def test_sequential_execution_waits_for_the_whole_inference() -> None:
         evaluate(WORKLOAD, SIZED, execution="fast")  # type: ignore[arg-type]
 
 
-def test_another_node_scales_areas_only_and_says_so() -> None:
-    isaac = presets.isaac()
-    assert isaac.at_node(32) is isaac
-    with pytest.raises(InputError, match="scaling of energy and delay is not available"):
-        isaac.at_node(65)
-    with pytest.raises(InputError, match="no area scaling for 28 nm"):
-        isaac.at_node(28, only_areas=True)
-    older = isaac.at_node(65, only_areas=True)
-    before, after = (total_footprint(chip.parts(168, 0, 1, dram=False)) for chip in (isaac, older))
-    assert after.area_m2 == pytest.approx(before.area_m2 * 0.23 / 0.072)
-    assert (after.leakage_w, after.peak_w) == (before.leakage_w, before.peak_w)
-    one, two = evaluate(WORKLOAD, isaac), evaluate(WORKLOAD, older)
-    assert (two.node_nm, two.to_json()["node_nm"], one.node_nm) == (65, 65, 32)
-    assert (two.dynamic_j, two.latency_s) == (one.dynamic_j, one.latency_s)
-    assert "energies, times and leakage as at 32 nm" in older.technology.source
-    assert "Stillmaker & Baas" in older.crossbar.cell.area.source
-    with pytest.raises(InputError, match="no area scaling for 28 nm"):
-        older.at_node(28, only_areas=True)
-
-
-def test_the_survey_knows_the_node_of_its_converter() -> None:
-    chip = presets.isaac().with_options(adc_model="survey")
-    older = chip.at_node(130, only_areas=True)
-    assert older.crossbar.adc.energy_j(8) > 5 * chip.crossbar.adc.energy_j(8)
-    assert older.crossbar.adc.area_m2(8) > chip.crossbar.adc.area_m2(8)
+def test_an_operator_that_no_output_needs_wears_nothing() -> None:
+    needed = Workload("w", (MatVec("m", 32, 64),), ("m",))
+    more = Workload("w", (Gather("dead", 1000, 16, updates_per_day=24.0), *needed.ops), ("m",))
+    first, second = (evaluate(workload, SIZED, updates_per_day=2.0).to_json() for workload in (more, needed))
+    assert first == second

@@ -14,9 +14,8 @@ from typer.testing import CliRunner
 from pimsim import Gather, InputError, MatVec, Workload, evaluate, presets
 from pimsim.cli import app
 from pimsim.files import write_workload
-from pimsim.sweep import Space, sweep
+from pimsim.sweep import Front, Space, sweep, sweep_to_front
 from pimsim.sweep.grid import blocks
-from pimsim.sweep.pareto import Front, sweep_to_front
 
 WORKLOAD = Workload("w", (
     Gather("t", 5000, 16), MatVec("a", 429, 300, after=("t",)), MatVec("b", 27, 20, vectors=400, after=("t",)),
