@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import add
 from typing import Any, NamedTuple
 
 from pimsim.charge_table import Charged, charge_table
@@ -107,21 +108,14 @@ def reading(op: MatVec, xb: Crossbar) -> tuple[dict[str, Number], Number]:
     lines = op.inputs * readout.rows_per_input
     sampled = reads * converted  # columns at the converters in one phase
 
-    cycles: Any = None
-    pulses: Any = None
-    integrations: Any = None
-    adc: Any = None
-    additions: Any = None
-    seconds: Any = None
+    summed: Any = None
     for phase in schedule:
         count, bits = op.vectors * phase.count, xb.phase_bits(phase)
         conversions = count * sampled
-        cycles = _plus(cycles, count)
-        pulses = _plus(pulses, count * phase.pulses)
-        integrations = _plus(integrations, count * phase.integrations)
-        adc = _plus(adc, conversions * xb.adc.energy_j(bits))
-        additions = _plus(additions, conversions * xb.adc.steps(bits))
-        seconds = _plus(seconds, phase.count * deepest * xb.phase_s(phase))
+        terms = (count, count * phase.pulses, count * phase.integrations, conversions * xb.adc.energy_j(bits),
+                 conversions * xb.adc.steps(bits), phase.count * deepest * xb.phase_s(phase))
+        summed = terms if summed is None else tuple(map(add, summed, terms))
+    cycles, pulses, integrations, adc, additions, seconds = summed
     holding = pulses * sampled * xb.sample_hold.energy.value
     if readout.accumulation == "analog":
         holding = holding + integrations * sampled * xb.sample_hold.integrate.value
@@ -141,11 +135,6 @@ def reading(op: MatVec, xb: Crossbar) -> tuple[dict[str, Number], Number]:
     }, seconds
 
 
-def _plus(total: Any, term: Any) -> Any:
-    """The sum; nothing plus a term is itself, without another array."""
-    return term if total is None else total + term
-
-
 def accumulator_bits(op: MatVec) -> int:
     """Bits that hold any result of `op`: inputs x (2^input_bits - 1) x (2^weight_bits - 1), with its sign."""
     return op.input_bits + op.weight_bits + int(bit_length(op.inputs))
@@ -155,7 +144,7 @@ def _matvec(op: MatVec, placement: Placement, chip: Chip, chips: int,
             network: Arriving | None) -> tuple[dict[str, Number], Number, Number]:
     """A stored matrix times `vectors` vectors: inputs in phases, every used column converted in every read."""
     xb, tile = chip.crossbar, chip.tile
-    in_crossbars, vector_s = reading(op, xb)
+    energies, vector_s = reading(op, xb)
     merges = op.vectors * op.outputs * (placement.row_blocks - 1)
     tiles = ceil_div(placement.row_blocks * placement.column_blocks, tile.crossbars)  # of one copy
 
@@ -163,8 +152,7 @@ def _matvec(op: MatVec, placement: Placement, chip: Chip, chips: int,
     moved_in = op.vectors * vector_bits * tiles
     moved_out = op.vectors * result_bits + merges * accumulator_bits(op)
     abroad = (chips - 1) / chips  # share of the inputs that comes from another chip, ops spread evenly (assumption)
-    energies: dict[str, Number] = {
-        **in_crossbars,
+    energies |= {
         "edram": (moved_in + op.vectors * result_bits) * tile.edram.energy.value,
         "bus": (moved_in + moved_out) * tile.bus.energy.value,
         "router": moved_in * tile.router.energy.value if network is None else network.router_j,

@@ -71,6 +71,8 @@ def sweep_command(
             found = sweep_to_parquet(network, designs, out, **settings)
         else:
             found = front_to_parquet(network, designs, out, tuple(pareto.split(",")), **settings)
+    if isinstance(place, Cluster):
+        place.close()
     seconds = time.perf_counter() - start
     rate = found * (len(designs) - before[0]) / len(designs) / seconds
     if as_json:

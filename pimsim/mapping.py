@@ -240,7 +240,10 @@ def with_rounds(mapping: Mapping, workload: Workload, chip: Chip, rounds: Count,
 
 
 def _check_settings(workload: Workload, chip: Chip, copies: Any, chips: Any) -> None:
-    known = copies == "budget" if isinstance(copies, str) else bool(np.all(np.greater_equal(copies, 1)))
+    if isinstance(copies, str):
+        known = copies == "budget"
+    else:
+        known = copies >= 1 if type(copies) is int else bool(np.all(np.greater_equal(copies, 1)))
     if not known:
         raise InputError(f"copies is {copies!r}, allowed: a whole number from 1 up, or 'budget'")
     if isinstance(chips, bool) or not isinstance(chips, int) or chips < 1:

@@ -93,14 +93,14 @@ class TableUse:
 
 def use_of(op: Gather, plan: TablePlan, crossbar: Crossbar) -> TableUse:
     """How `op` is used under `plan`; InputError where the plan needs what the table or the chip does not have."""
+    if plan.tier == "bank":
+        return TableUse(plan, op.rows, 1.0)
     if plan.tier == "dram":
         return TableUse(plan, 0, 0.0)
     if plan.tier == "split":
         hot = larger(np.floor(plan.hot_share * op.rows + 0.5), 1)
         hot = hot.astype(np.int64) if isinstance(hot, np.ndarray) else int(hot)
         return TableUse(plan, hot, hit_share(op, hot))
-    if plan.tier == "bank":
-        return TableUse(plan, op.rows, 1.0)
     readout = crossbar.readout
     if readout.sensing != "current" or readout.accumulation != "digital":
         raise InputError(f"{op.name}: tables.tier is 'in_crossbar', allowed on this chip: bank, dram, split "

@@ -56,6 +56,15 @@ def test_a_budget_in_the_chip_file_holds_for_all_designs(topology: str) -> None:
             row["energy_j"], row["latency_s"], row["area_m2"])
 
 
+def test_a_space_of_words_alone() -> None:
+    space = Space(SIZED, {"encoding": ("differential", "offset"), "flip": (False,)},
+                  settings={"copies": "budget", "budget_area_m2": 5e-6})
+    (first,), (second,) = (part["latency_s"].tolist() for part in sweep(WORKLOAD, space))
+    for name, found in (("differential", first), ("offset", second)):
+        chip = SIZED.with_options(encoding=name, flip=False)
+        assert evaluate(WORKLOAD, chip, copies="budget", budget_area_m2=5e-6).latency_s == found
+
+
 def test_the_front_does_not_depend_on_the_number_of_workers() -> None:
     space = Space(SIZED, {"encoding": ("offset", "differential"), "rows": (64, 128, 256), "flip": (False,),
                           "cell_bits": (1, 2, 4), "columns_per_adc": (4, 8, 16, 32), "copies": (1, 2, 4, 16)})
