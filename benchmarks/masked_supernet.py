@@ -31,11 +31,14 @@ class Project(nn.Module):
         self.norm = nn.LayerNorm(outputs) if layernorm else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
+        """[..., outputs]."""
         y: Tensor = self.norm(self.linear(x))
         return y
 
 
 class Gating(nn.Module):
+    """The gate's own square matrix reads the whole pair."""
+
     def __init__(self, pair: int, width: int, layernorm: bool) -> None:
         super().__init__()
         self.left = nn.Linear(pair, pair)
@@ -43,12 +46,15 @@ class Gating(nn.Module):
         self.norm = nn.LayerNorm(width) if layernorm and pair == width else nn.Identity()
 
     def forward(self, left: Tensor, right: Tensor) -> Tensor:
+        """[B, width]."""
         x = torch.sigmoid(self.left(left)) * right
         y: Tensor = self.norm(x) if self.out is None else self.out(x)
         return y
 
 
 class Dot(nn.Module):
+    """Products of all pairs of rows, picked from the full matrix."""
+
     def __init__(self, dense: int, sparse: int, width: int, layernorm: bool) -> None:
         super().__init__()
         rows = dot_rows(width)
@@ -58,6 +64,7 @@ class Dot(nn.Module):
         self.out = Project(pairs, width, layernorm) if pairs != width else nn.Identity()
 
     def forward(self, dense: Tensor, sparse: Tensor) -> Tensor:
+        """[B, width]."""
         rows = torch.cat([self.dense(dense).unsqueeze(1), self.sparse(sparse.transpose(1, 2)).transpose(1, 2)], 1)
         products = torch.bmm(rows, rows.transpose(1, 2))
         i, j = torch.tril_indices(rows.shape[1], rows.shape[1], -1)
@@ -66,6 +73,8 @@ class Dot(nn.Module):
 
 
 class Attention(nn.Module):
+    """A transformer layer over all rows, masked or not."""
+
     def __init__(self, sparse: int, width: int, layernorm: bool) -> None:
         super().__init__()
         self.project = Project(sparse, width, layernorm)
@@ -74,6 +83,7 @@ class Attention(nn.Module):
         self.first, self.second = nn.Linear(DIM, DIM), nn.Linear(DIM, DIM)
 
     def forward(self, sparse: Tensor, mask: Tensor | None) -> Tensor:
+        """[B, rows, 16]."""
         rows = self.project(sparse.transpose(1, 2))
         rows = (rows if mask is None else rows * mask).transpose(1, 2)
         rows = self.norms[0](rows + self.attend(rows, rows, rows, need_weights=False)[0])
@@ -86,7 +96,7 @@ class Block(nn.Module):
 
     def __init__(
         self, ops: Sequence[str], dense: int, sparse: int, pair: int, width: int, rows: int, layernorm: bool,
-        masked: bool,
+        masked: bool, mergers: tuple[bool, bool] = (True, True),
     ) -> None:  # fmt: skip
         super().__init__()
         self.width, self.rows, self.masked = width, rows, masked
@@ -106,12 +116,15 @@ class Block(nn.Module):
                 case "attention":
                     made[op] = Attention(sparse, rows, layernorm)
         self.ops = nn.ModuleDict(made)
-        self.dsi = Project(width, DSI_ROWS * DIM, layernorm) if width != DSI_ROWS * DIM else nn.Identity()
-        self.fm = Project(DIM, width, layernorm) if width != DIM else nn.Identity()
+        self.dsi = (
+            Project(width, DSI_ROWS * DIM, layernorm) if mergers[0] and width != DSI_ROWS * DIM else nn.Identity()
+        )
+        self.fm = Project(DIM, width, layernorm) if mergers[1] and width != DIM else nn.Identity()
 
     def forward(
         self, choice: BlockChoice, dense: Tensor, sparse: Tensor, left: Tensor, right: Tensor
     ) -> tuple[Tensor, Tensor]:
+        """The dense and the sparse output, at full size where masked."""
         size = len(dense)
         wide = (torch.arange(self.width) < choice.dense_width).float() if self.masked else None
         high = (torch.arange(self.rows) < choice.sparse_width).float() if self.masked else None
@@ -156,7 +169,7 @@ class MaskedSupernet(nn.Module):
                 shape, choice = _all_live(standalone, features)[index], standalone.blocks[index]
                 blocks.append(
                     Block((*choice.dense_ops, *choice.sparse_ops), shape[0], shape[1], shape[2], choice.dense_width,
-                          choice.sparse_width, layernorm=False, masked=False)
+                          choice.sparse_width, layernorm=False, masked=False, mergers=(choice.dsi, choice.fm))
                 )  # fmt: skip
         self.blocks = nn.ModuleList(blocks)
         if standalone is not None:
@@ -201,6 +214,7 @@ class DenseTrainer:
         self.optimizer = torch.optim.Adagrad(model.parameters(), lr=0.12, eps=1e-2)
 
     def step(self, arch: Arch, dense: Tensor, ids: Tensor, labels: Tensor, *, whole: bool = False) -> float:
+        """The loss before the step."""
         self.optimizer.zero_grad()
         loss = binary_cross_entropy_with_logits(self.model(arch, dense, ids, whole=whole), labels)
         loss.backward()  # type: ignore[no-untyped-call]
