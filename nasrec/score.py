@@ -71,27 +71,31 @@ class CandidateScorer:
         subnet = self.supernet.extract(candidate.arch, share_embeddings=True)
         subnet.eval()
         calibrate(subnet, self._calibration)
-        self._tune_head(subnet)
+        tune_head(subnet, self._fine_tune, self.options)
         subnet.embeddings = self._stored_tables
         loss, area_under_curve = judge(subnet, self._validation, arithmetic_of(candidate.chip))
         return Score(loss, area_under_curve, hardware)
 
-    def _tune_head(self, subnet: Subnet) -> None:
-        """Post-training fine-tuning (NASRec): Adagrad on the last layer only, over features computed once."""
-        batches = list(self._fine_tune.batches(SCORE_BATCH, seed=None))
-        device = subnet.head.get_parameter("weight").device
-        with torch.no_grad():
-            inputs = torch.cat([subnet.features_before_head(*inputs_of(batch, device)) for batch in batches])
-        labels = torch.from_numpy(np.concatenate([batch.labels for batch in batches])).to(device)
-        optimizer = torch.optim.Adagrad(subnet.head.parameters(), lr=self.options.fine_tune_learning_rate, eps=1e-2)
-        order = np.random.default_rng(0)
-        size = min(self.options.fine_tune_batch, len(inputs))
-        for _ in range(self.options.fine_tune_steps):
-            rows = torch.from_numpy(order.choice(len(inputs), size=size, replace=False))
-            optimizer.zero_grad()
-            logits = subnet.head(inputs[rows]).squeeze(1)
-            nn.functional.binary_cross_entropy_with_logits(logits, labels[rows]).backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
+
+def tune_head(subnet: Subnet, rows: Dataset, options: ScoreOptions) -> None:
+    """Post-training fine-tuning (NASRec): Adagrad on the last layer only, over the features of `rows` computed once.
+
+    Nothing below the last layer moves, so this is the training step by step, without computing the rest again.
+    """
+    batches = list(rows.batches(SCORE_BATCH, seed=None))
+    device = subnet.head.get_parameter("weight").device
+    with torch.no_grad():
+        inputs = torch.cat([subnet.features_before_head(*inputs_of(batch, device)) for batch in batches])
+    labels = torch.from_numpy(np.concatenate([batch.labels for batch in batches])).to(device)
+    optimizer = torch.optim.Adagrad(subnet.head.parameters(), lr=options.fine_tune_learning_rate, eps=1e-2)
+    order = np.random.default_rng(0)
+    size = min(options.fine_tune_batch, len(inputs))
+    for _ in range(options.fine_tune_steps):
+        chosen = torch.from_numpy(order.choice(len(inputs), size=size, replace=False))
+        optimizer.zero_grad()
+        logits = subnet.head(inputs[chosen]).squeeze(1)
+        nn.functional.binary_cross_entropy_with_logits(logits, labels[chosen]).backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
 
 
 def calibrate(model: Subnet | Baseline, rows: Dataset) -> None:

@@ -10,12 +10,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from rich.console import Console
 
 from benchmarks import limits, process, report, roofline, timing
+from benchmarks.masked_supernet import MaskedSupernet
+from benchmarks.networks import CRITEO_FULL, Rows, features, flops, turns
 from benchmarks.record import Case, Run
 from benchmarks.targets import TARGETS, Target, figures
 from benchmarks.timing import Samples, take_turns
+from nasrec.arch import Arch
+from nasrec.model.subnet import Subnet
+from nasrec.space import FULL, SMALL
 
 FOLDER = Path(process.__file__).parent
 TARGET = Target("a", "b", "dot_interaction", ({"dim": (16, 64)},), 2, ("torch", "other"), 3.0, 4.0)
@@ -140,3 +146,41 @@ def test_bare_loops_run_or_are_said_to_be_missing() -> None:
         assert loop is not None
         loop()
     assert list(state.nonzero()[0]) == [3, 7, 63] and array.sum() == 3 * 16
+
+
+def test_the_masked_supernet_has_the_sizes_of_the_official_one() -> None:
+    with torch.device("meta"):
+        for space, count in ((FULL, 171_529_127), (SMALL, 31_143_245)):
+            assert MaskedSupernet(space, features(10)).dense_parameters == count  # 171.5 M and 31.1 M
+        alone = MaskedSupernet(FULL, features(10), standalone=CRITEO_FULL)
+    assert alone.dense_parameters == 2_217_268  # as published
+
+
+def test_without_masks_it_is_our_network() -> None:
+    rows = Rows.drawn(32, features(10))
+    dense, ids, _ = rows.tensors()
+    blocks = tuple(replace(b, dense_ops=("fc",), sparse_ops=("efc",)) for b in CRITEO_FULL.blocks)
+    arch = Arch(blocks)
+    ours = Subnet(arch, features(10), generator=torch.Generator().manual_seed(0))
+    theirs = MaskedSupernet(FULL, features(10), standalone=arch)
+    with torch.no_grad():
+        for table, source in zip(theirs.tables, ours.embeddings.tables, strict=True):
+            table.weight.copy_(source)
+        theirs.head.load_state_dict({"weight": ours.head.weight, "bias": ours.head.bias})
+        for block, source in zip(theirs.blocks, ours.blocks, strict=True):
+            layers = {"fc": block.ops["fc"], "efc": block.ops["efc"], "dsi": block.dsi, "fm": block.fm}
+            for name, layer in layers.items():
+                found = getattr(source, name, None)
+                linear = getattr(layer, "linear", None)
+                if found is not None and linear is not None:
+                    linear.load_state_dict({"weight": found.linear.weight, "bias": found.linear.bias})
+        torch.testing.assert_close(theirs(arch, dense, ids), ours(dense, ids), rtol=1e-4, atol=1e-5)
+
+
+def test_flops_and_turns_of_networks() -> None:
+    layer = torch.nn.Linear(3, 5)
+    assert flops([CRITEO_FULL], lambda arch: layer(torch.ones(7, 3))) == 2 * 7 * 3 * 5
+    order: list[str] = []
+    calls = {"a": lambda: order.append("a"), "b": lambda: order.append("b")}
+    found = turns(calls, 1, {"a": 2, "b": 1})
+    assert order == ["a", "b", "a", "b", "a"] and set(found) == {"a", "b"}

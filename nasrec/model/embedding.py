@@ -12,12 +12,12 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from nasrec import kernels
-from nasrec.kernels import Pooling, RowGradients
+from nasrec.kernels import Pooling
 from nasrec.model import embedding_torch
 from nasrec.model.embedding_op import embedding_bag
 from nasrec.model.embedding_trace import Traced
 from nasrec.model.interaction import uses_kernels
-from nasrec.model.kernel_ops import is_traced
+from nasrec.model.kernel_ops import array, is_traced, tensor
 
 
 class EmbeddingTables(nn.Module):
@@ -50,8 +50,7 @@ class EmbeddingTables(nn.Module):
             nn.init.xavier_normal_(table, generator=generator)
             self.tables.append(nn.Parameter(table, requires_grad=False))
             self.adagrad.register_buffer(str(index), torch.zeros(count, dim))
-        self._pending: list[tuple[Tensor, Tensor | None, Tensor]] = []
-        self._coalesced: RowGradients | embedding_torch.RowGradients | None = None
+        self._pending: list[embedding_torch.Pending] = []
         self._traced = Traced(self)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -79,35 +78,42 @@ class EmbeddingTables(nn.Module):
 
     def grad_sq_norm(self) -> float:
         """Squared norm of the pending gradient, repeated rows added up first, as of a dense gradient; 0 if none."""
-        return 0.0 if not self._pending else self._row_gradients().square
+        if not self._pending:
+            return 0.0
+        ids, offsets, grad = self._joined()
+        if uses_kernels(grad):
+            return kernels.embedding_bag_square_norm(
+                self.rows, array(ids), _or_none(offsets), array(grad), pooling=self.pooling
+            )
+        return self._of_rows().square
 
     def adagrad_step(self, lr: float, eps: float, scale: float = 1.0) -> None:
         """Apply the pending gradient times `scale`, as torch.optim.Adagrad (weight decay 0) would; then forget it."""
         if not self._pending:
             return
-        gradients = self._row_gradients()
-        if isinstance(gradients, RowGradients):
-            kernels.embedding_bag_step(
-                [_array(table) for table in self.tables], [_array(state) for state in self._states()], gradients,
-                optimizer="adagrad", lr=lr, eps=eps, scale=scale,
+        ids, offsets, grad = self._joined()
+        if uses_kernels(grad):
+            kernels.embedding_bag_update(
+                self._stored(), [array(state) for state in self.adagrad.buffers()], array(ids), _or_none(offsets),
+                array(grad), optimizer="adagrad", lr=lr, eps=eps, scale=scale, pooling=self.pooling,
             )  # fmt: skip
         else:
-            embedding_torch.adagrad(list(self.tables), self._states(), gradients, lr, eps, scale)
+            states = list(self.adagrad.buffers())
+            embedding_torch.adagrad(list(self.tables), states, self._of_rows(), lr, eps, scale)
         self.clear_pending()
 
     def clear_pending(self) -> None:
         """Forget the pending gradient."""
         self._pending.clear()
-        self._coalesced = None
 
     def dense_grads(self) -> list[Tensor]:
         """The pending gradient as dense tensors shaped as the tables: for tests and small tables."""
         grads = [torch.zeros_like(table) for table in self.tables]
         if self._pending:
-            gradients = self._row_gradients()
+            gradients = self._of_rows()
             for index, grad in enumerate(grads):
                 rows, values = gradients.of_table(index)
-                grad[torch.as_tensor(rows)] = torch.as_tensor(values)
+                grad[rows] = values
         return grads
 
     def quantized(self, bits: int) -> EmbeddingTables:
@@ -126,8 +132,9 @@ class EmbeddingTables(nn.Module):
         copy.adagrad = self.adagrad
         return copy.eval()
 
-    def _states(self) -> list[Tensor]:
-        return list(self.adagrad.buffers())
+    def _stored(self) -> list[np.ndarray[Any, Any]]:
+        # Much quicker than iterating over a ParameterList.
+        return [array(table) for table in self.tables.parameters(recurse=False)]
 
     def _look_up(self, ids: Tensor, offsets: Tensor | None) -> Tensor:
         if len(self.tables) == 0:
@@ -135,30 +142,22 @@ class EmbeddingTables(nn.Module):
         if is_traced(ids):
             return embedding_bag(list(self.tables), ids, offsets, pooling=self.pooling)
         if uses_kernels(self.tables[0]):
-            tables = self.tables.parameters(recurse=False)  # much quicker than iterating over a ParameterList
-            found = kernels.embedding_bag(
-                [_array(table) for table in tables], _array(ids), None if offsets is None else _array(offsets),
-                pooling=self.pooling,
-            )  # fmt: skip
-            return torch.from_numpy(found)
+            return tensor(kernels.embedding_bag(self._stored(), array(ids), _or_none(offsets), pooling=self.pooling))
         return embedding_torch.look_up(list(self.tables), ids, offsets, self.pooling)
 
-    def _row_gradients(self) -> RowGradients | embedding_torch.RowGradients:
-        if self._coalesced is None:
-            ids, offsets, grad = embedding_torch.joined(self._pending, len(self.tables))
-            if uses_kernels(grad):
-                self._coalesced = kernels.embedding_bag_coalesce(
-                    self.rows, _array(ids), None if offsets is None else _array(offsets), _array(grad),
-                    pooling=self.pooling,
-                )  # fmt: skip
-            else:
-                self._coalesced = embedding_torch.coalesce(self.rows, ids, offsets, grad, self.pooling)
-        return self._coalesced
+    def _joined(self) -> embedding_torch.Pending:
+        """All that is pending as one look-up, its gradient contiguous; remembered, for clipping asks for it first."""
+        ids, offsets, grad = embedding_torch.joined(self._pending, len(self.tables))
+        self._pending[:] = [(ids, offsets, grad.contiguous())]
+        return self._pending[0]
+
+    def _of_rows(self) -> embedding_torch.RowGradients:
+        ids, offsets, grad = self._joined()
+        return embedding_torch.coalesce(self.rows, ids, offsets, grad, self.pooling)
 
     def keep(self, ids: Tensor, offsets: Tensor | None, grad: Tensor) -> None:
         """Add the gradient of the result of a look-up of `ids` to what is pending."""
         self._pending.append((ids, offsets, grad))
-        self._coalesced = None
 
 
 class _Sums(nn.Module):
@@ -178,5 +177,5 @@ class _Lookup(Function):
         return None, None, None, None
 
 
-def _array(tensor: Tensor) -> np.ndarray[Any, Any]:
-    return tensor.detach().numpy()
+def _or_none(x: Tensor | None) -> np.ndarray[Any, Any] | None:
+    return None if x is None else array(x)

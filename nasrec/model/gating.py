@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from torch import Tensor, nn
+from torch.nn import functional
 
 from nasrec.model.build import Build
 from nasrec.model.layout import Layout
@@ -29,10 +30,24 @@ class Gating(nn.Module):
     def forward(self, shape: BlockShape, sources: Outputs) -> Tensor:
         """[B, dense_width]."""
         choice, width = shape.choice, shape.pair_width
+        precision = choice.dense_precision
+        if self.left.reads_corners(precision):
+            return self._without_padding(shape, sources)
         left, right = sources.pair(choice.left, choice.right)
         columns = self.layout.pair_slices(shape, choice.left)
-        x = self.left(left, width, columns, choice.dense_precision).sigmoid() * right
+        x = self.left(left, width, columns, precision).sigmoid() * right
         if self.output is not None and width != choice.dense_width:
             columns = self.layout.pair_slices(shape, choice.right)
-            x = self.output(x, choice.dense_width, columns, choice.dense_precision)
+            x = self.output(x, choice.dense_width, columns, precision)
+        return x if self.norm is None else self.norm(x)
+
+    def _without_padding(self, shape: BlockShape, sources: Outputs) -> Tensor:
+        """The same in float: what would meet a zero of the padding isn't computed, and its gradient is zero."""
+        choice, width = shape.choice, shape.pair_width
+        left, right = sources.join_dense((choice.left,)), sources.join_dense((choice.right,))
+        x = self.left.corner(left, right.shape[1], self.layout.pair_starts[choice.left]).sigmoid() * right
+        if self.output is not None and width != choice.dense_width:
+            x = self.output.corner(x, choice.dense_width, self.layout.pair_starts[choice.right])
+        else:
+            x = functional.pad(x, (0, width - x.shape[1]))
         return x if self.norm is None else self.norm(x)

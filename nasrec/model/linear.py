@@ -108,6 +108,23 @@ class QuantLinear(Weights):
         x = fake_quantize_input(x, low, high, precision.input_bits)
         return functional.linear(x, fake_quantize_weight(weight, precision.weight_bits), bias)
 
+    def reads_corners(self, precision: Precision) -> bool:
+        """Whether `corner` may stand for a product with padded inputs at this precision.
+
+        Not where ranges of padded inputs count, nor where a shared layer shows what a subnet has to copy.
+        """
+        return precision == FLOAT and not self.recording and (not self.shared or torch.is_grad_enabled())
+
+    def corner(self, x: Tensor, outputs: int, start: int) -> Tensor:
+        """Map x [..., n] by the first `outputs` rows and n columns from `start` (an exact layer: from 0), in float."""
+        if self.shared:
+            weight = self.take("weight", outputs, (slice(start, start + x.shape[-1]),))
+            bias = self.take("bias", outputs) if self.has_bias else None
+        else:
+            weight = self.get_parameter("weight")[:outputs, : x.shape[-1]]
+            bias = self.get_parameter("bias")[:outputs] if self.has_bias else None
+        return functional.linear(x, weight, bias)
+
     def compute_as(self, arithmetic: Arithmetic | None) -> None:
         """Let `arithmetic` form the integer products in evaluation; None goes back to float."""
         self.arithmetic = arithmetic

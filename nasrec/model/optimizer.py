@@ -53,8 +53,8 @@ def adagrad_step(
     moved = [active for active in active_slices(model) if active.weight.grad is not None]
     grads: list[Tensor] = [active.weight.grad for active in moved if active.weight.grad is not None]
     _check_owned(model, {id(active.weight) for active in moved})
-    norms = [torch.linalg.vector_norm(grad).double() for grad in grads]
-    square = float(torch.stack(norms).square().sum()) if norms else 0.0
+    norms = [torch.linalg.vector_norm(grad) for grad in grads]
+    square = float(torch.stack(norms).double().square().sum()) if norms else 0.0
     if isinstance(tables, SparseTables):
         square += tables.grad_sq_norm()
     norm = math.sqrt(square)

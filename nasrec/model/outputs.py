@@ -19,7 +19,7 @@ class Outputs:
     def __init__(self, dense: Tensor, sparse: Tensor) -> None:
         """Start with the raw inputs: dense [B, width], embeddings [B, tables, 16]."""
         self.dense: list[Tensor | None] = [dense]
-        self.sparse: list[Tensor | None] = [sparse.transpose(1, 2)]
+        self.sparse: list[Tensor | None] = [sparse.transpose(1, 2).contiguous()]  # once, for all that read it
 
     def append(self, dense: Tensor | None, sparse: Tensor | None) -> None:
         """Add the outputs of the next block."""

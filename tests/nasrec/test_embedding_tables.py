@@ -103,10 +103,14 @@ def test_several_lookups_add_up(kinds: tuple[str, ...], dtype: torch.dtype) -> N
     for seed, kind in enumerate(kinds):
         module(*LOOKUPS[kind](seed)).square().sum().backward()
         alone = copy.deepcopy(module)
-        alone._pending, alone._coalesced = alone._pending[-1:], None
+        alone._pending = alone._pending[-1:]
         total = [sum_ + grad for sum_, grad in zip(total, alone.dense_grads(), strict=True)]
     for grad, expected in zip(module.dense_grads(), total, strict=True):
         torch.testing.assert_close(grad, expected, rtol=1e-5, atol=1e-6)
+    before = [table.clone() for table in module.tables]
+    module.adagrad_step(lr=0.1, eps=1e-2, scale=0.5)
+    for old, new, grad in zip(before, module.tables, total, strict=True):
+        torch.testing.assert_close(new.detach(), old - 0.05 * grad / (0.5 * grad.abs() + 1e-2), rtol=1e-5, atol=1e-6)
 
 
 def test_nothing_is_left_pending_without_training() -> None:

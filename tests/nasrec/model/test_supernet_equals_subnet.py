@@ -51,8 +51,12 @@ def assert_one_function(supernet: Supernet, arch: Arch, batch: tuple[Tensor, Ten
     assert inside_grads.keys() == outside_grads.keys()
     largest = max(float(grad.abs().max()) for grad in outside_grads.values() if grad.numel())
     for name, grad in outside_grads.items():
-        assert inside_grads[name].shape == grad.shape, name
-        assert torch.allclose(inside_grads[name], grad, rtol=0, atol=tolerance * largest), name
+        inner = inside_grads[name]
+        if "gating" in name:  # the supernet leaves out what would meet padding: there the gradient is zero
+            inner = torch.zeros_like(grad)
+            inner[tuple(slice(size) for size in inside_grads[name].shape)] = inside_grads[name]
+        assert inner.shape == grad.shape, name
+        assert torch.allclose(inner, grad, rtol=0, atol=tolerance * largest), name
 
 
 @pytest.mark.parametrize("layernorm", [True, False])
