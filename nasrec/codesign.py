@@ -103,6 +103,7 @@ def _prepare(run: Run, folder: Path) -> dict[str, int]:
             folder,
             seed=section.seed,
             options=section.encoding(),
+            split=section.split,
             progress=progress,
         )
     return data.split_rows
