@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import resource
+import sys
 import time
 from pathlib import Path
 
@@ -71,8 +72,8 @@ def main() -> None:
         )
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(f"{data.rows:,} rows in {wall:.1f} s: {data.rows / wall:,.0f} rows/s, {cpu / data.rows * 1e6:.2f} us of CPU a row")
-    print(f"peak memory {peak / 2**20:.2f} GiB (before: {before / 2**20:.2f} GiB)")
+    rate = f"{data.rows:,} rows in {wall:.1f} s: {data.rows / wall:,.0f} rows/s, {cpu / data.rows * 1e6:.2f} us of CPU"
+    sys.stdout.write(f"{rate}\npeak memory {peak / 2**20:.2f} GiB (before: {before / 2**20:.2f} GiB)\n")
 
 
 if __name__ == "__main__":
