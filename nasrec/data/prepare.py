@@ -120,7 +120,7 @@ class _Job:
                 file.append(numbers)
             shapes[f"{name}.npy"] = ("int64", numbers.shape)
         self._describe(folder, rows, encoder.features, shapes, splits, access)
-        for leftover in ("times.npy", "splits.npy", PROGRESS_JSON, *map(provisional, shapes)):
+        for leftover in (PROGRESS_JSON, "times.npy", "splits.npy", *map(provisional, shapes)):
             (folder / leftover).unlink(missing_ok=True)
         shutil.rmtree(folder / VALUES)
 
