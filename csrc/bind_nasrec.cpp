@@ -10,5 +10,6 @@ PYBIND11_MODULE(_kernels, module) {
   bind::add_embedding_bag(module);
   bind::add_embedding_bag_update(module);
   bind::add_fm_interaction(module);
+  bind::add_intern_keys(module);
   bind::add_low_rank_cross(module);
 }

@@ -26,7 +26,7 @@ _output = Console(soft_wrap=True)
 @app.command()
 def codesign(
     data: Annotated[
-        str, typer.Option(help="synthetic[:rows=N,seed=S], criteo:FILE, table:SCHEMA.toml or prepared:DIR")
+        str, typer.Option(help="synthetic[:rows=N,seed=S], criteo|avazu|kdd:FILE, table:SCHEMA.toml, prepared:DIR")
     ] = "synthetic",
     out: Annotated[Path, typer.Option(help="a new folder for the run")] = Path("runs/codesign"),
     config: Annotated[Path | None, typer.Option(help="options as TOML; see docs/formats.md")] = None,
@@ -67,12 +67,12 @@ def codesign(
 
 @app.command()
 def prepare(
-    kind: Annotated[str, typer.Argument(help="criteo, table or synthetic")],
+    kind: Annotated[str, typer.Argument(help="criteo, avazu, kdd, table or synthetic")],
     source: Annotated[str, typer.Argument(help="the log, the schema, or rows=N,seed=S")],
     out: Annotated[Path, typer.Argument(help="the folder to write")],
     config: Annotated[Path | None, typer.Option(help="options as TOML: its [data] section counts")] = None,
 ) -> None:
-    """Turn a raw log into Parquet and the form that training maps into memory, once."""
+    """Turn a raw log into the form that training maps into memory; killed and called again, it goes on."""
     from nasrec.data.prepare import prepare as prepare_rows
     from nasrec.data.source import open_source
     from nasrec.options import CodesignOptions, load_options
@@ -85,6 +85,7 @@ def prepare(
             out,
             seed=section.seed,
             options=section.encoding(),
+            split=section.split,
             progress=progress,
         )
     rows = {name: len(data.split(name)) for name in ("train", "validation", "test")}
@@ -94,7 +95,7 @@ def prepare(
 @app.command()
 def score(
     run: Annotated[Path, typer.Argument(help="the folder of a finished run")],
-    data: Annotated[str, typer.Option(help="rows never seen: criteo:FILE, table:SCHEMA.toml or synthetic:...")],
+    data: Annotated[str, typer.Option(help="rows never seen: criteo|avazu|kdd:FILE, table:SCHEMA.toml, synthetic:...")],
     as_json: Annotated[bool, typer.Option("--json", help="print a JSON list")] = False,
 ) -> None:
     """Log loss and AUC of a run's winners on other data, in float and as their chips compute."""
@@ -146,7 +147,7 @@ def _fail(message: str, code: int) -> NoReturn:
 def _absolute(data: str) -> str:
     """`data` with its path made absolute, so that a run resumes from any folder."""
     kind, _, place = data.partition(":")
-    if kind not in ("criteo", "table", "prepared") or not place:
+    if kind not in ("criteo", "avazu", "kdd", "table", "prepared") or not place:
         return data
     return f"{kind}:{Path(place).resolve()}"
 

@@ -11,6 +11,7 @@ import torch
 
 from nasrec.arch import Candidate
 from nasrec.checkpoint import load_checkpoint, restore
+from nasrec.data.keepsake import save_keepsake
 from nasrec.data.prepare import prepare
 from nasrec.data.prepared import PREPARED_JSON, Prepared
 from nasrec.data.source import open_source
@@ -28,6 +29,7 @@ from nasrec.train import train_supernet
 from nasrec.winners import pick_finalists, pick_winners
 
 JOINT = "joint"
+KEEPSAKE = "data"  # in a winner's folder: what scoring other rows takes, should the run's data be gone
 WARM_START = "dlrm"  # the baseline whose embedding tables the supernet starts with
 
 
@@ -103,6 +105,7 @@ def _prepare(run: Run, folder: Path) -> dict[str, int]:
             folder,
             seed=section.seed,
             options=section.encoding(),
+            split=section.split,
             progress=progress,
         )
     return data.split_rows
@@ -123,8 +126,9 @@ def _train_finalist(run: Run, number: int, candidate: Candidate) -> dict[str, An
 def _crown(run: Run, place: int, name: str, number: int, genes: dict[str, Any]) -> dict[str, Any]:
     finalist = run.stage(f"finalist-{number}", dict)
     rows = run.options.search.score.calibration_rows
-    source, folder = _finalist_folder(run, number), winner_folder(run, place)
-    return crown(name, Candidate.from_json(genes), finalist, source, folder, prepared_data(run), rows)
+    source, folder, data = _finalist_folder(run, number), winner_folder(run, place), prepared_data(run)
+    save_keepsake(folder / KEEPSAKE, data.encoder, data.split("train").head(rows))
+    return crown(name, Candidate.from_json(genes), finalist, source, folder, data, rows)
 
 
 def _supernet(run: Run, data: Prepared) -> Supernet:

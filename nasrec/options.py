@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from nasrec.candidate_space import CandidateSpace, ChipSpace
 from nasrec.data.encoder import EncodingOptions
+from nasrec.data.split import SplitMethod
 from nasrec.errors import InputError
 from nasrec.space import SPACES, Space
 from nasrec.train_options import TrainOptions
@@ -30,6 +31,7 @@ class DataOptions(_Section):
     max_rows: Count = 500_000  # rows of the largest table, as NASRec caps them while searching
     min_count: Count = 2
     hashing: bool = False
+    split: SplitMethod = "random"
 
     def encoding(self) -> EncodingOptions:
         """How values become ids."""

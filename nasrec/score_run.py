@@ -6,7 +6,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from nasrec.codesign import prepared_data, winner_folder
+from nasrec.codesign import KEEPSAKE, winner_folder
+from nasrec.data.keepsake import load_keepsake
 from nasrec.data.prepare import prepare
 from nasrec.data.source import open_source
 from nasrec.errors import InputError
@@ -16,7 +17,7 @@ from nasrec.winners import read_winner
 
 
 def score_run(folder: Path, source: str) -> list[dict[str, Any]]:
-    """Log loss and AUC of each winner on all rows of `source`, encoded with the run's vocabulary.
+    """Log loss and AUC of each winner on all rows of `source`, encoded with the vocabulary saved with the winners.
 
     Returns a list of objects with winner, rows, log_loss, auc, log_loss_crossbar, auc_crossbar; AUC is None where the
     rows hold one class only.
@@ -24,10 +25,9 @@ def score_run(folder: Path, source: str) -> list[dict[str, Any]]:
     run = Run.open(folder)
     names = _winner_names(run)
     winners = [(name, read_winner(winner_folder(run, place))) for place, name in enumerate(names)]
-    data = prepared_data(run)
-    calibration = data.split("train").head(run.options.search.score.calibration_rows)
+    encoder, calibration = load_keepsake(winner_folder(run, 0) / KEEPSAKE)
     with tempfile.TemporaryDirectory(prefix="nasrec-score-") as scratch:
-        found = prepare(open_source(source), Path(scratch) / "rows", seed=0, encoder=data.encoder)
+        found = prepare(open_source(source), Path(scratch) / "rows", seed=0, encoder=encoder)
         rows = found.split("all")
         scores = []
         for name, (candidate, features, weights) in winners:

@@ -124,7 +124,7 @@ def test_a_full_disk_while_preparing(file_bytes: int, tmp_path: Path, raw_log: P
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ("avazu:train.txt", "data 'avazu:train.txt': unknown kind 'avazu', allowed are synthetic[:rows=N"),
+        ("movies:train.txt", "data 'movies:train.txt': unknown kind 'movies', allowed are synthetic[:rows=N"),
         ("criteo:", "data 'criteo:': nothing after 'criteo', allowed are"),
         ("criteo:nowhere.txt", "nowhere.txt: no such file"),
         ("prepared:.", "not prepared data"),

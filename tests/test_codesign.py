@@ -19,7 +19,8 @@ UNSEEN = "rows=600,start=2000"
 
 
 def test_a_run_leaves_its_results_and_nothing_else(finished_run: Path) -> None:
-    winners = ("arch.json", "chip.toml", "weights.safetensors", "workload.json")
+    data = ("dense.npy", "encoder.json", "ids.npy", "labels.npy", "rows.json", "vocabulary.parquet")
+    winners = ("arch.json", "chip.toml", *(f"data/{name}" for name in data), "weights.safetensors", "workload.json")
     assert sorted(path.relative_to(finished_run).as_posix() for path in (finished_run / "best").rglob("*.*")) == [
         f"best/{place}/{name}" for place in range(3) for name in winners
     ]
@@ -28,6 +29,14 @@ def test_a_run_leaves_its_results_and_nothing_else(finished_run: Path) -> None:
     kept = sorted(path.relative_to(finished_run).as_posix() for path in (finished_run / "baselines").rglob("*.*"))
     assert kept == [f"baselines/{name}.safetensors" for name in ("deepfm", "dlrm", "logistic_regression")]
     assert not list((finished_run / "finalists").rglob("training")), "checkpoints of finished trainings"
+
+
+def test_winners_score_new_rows_when_the_prepared_data_are_gone(finished_run: Path, tmp_path: Path) -> None:
+    shutil.copytree(finished_run, tmp_path / "run")
+    score = ("score", finished_run, "--data", f"synthetic:{UNSEEN}", "--json")
+    expected = json.loads(succeed("nasrec", *score))
+    shutil.rmtree(tmp_path / "run" / "data")
+    assert json.loads(succeed("nasrec", "score", tmp_path / "run", *score[2:])) == expected
 
 
 def test_the_summary_holds_three_winners_and_three_baselines(finished_run: Path) -> None:

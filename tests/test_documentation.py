@@ -53,7 +53,7 @@ def example(kind: str) -> str:
 def read_table_schema(path: Path) -> None:
     """Read `schema.toml` and, with it, a log that has the columns it describes."""
     data = tomllib.loads(path.read_text())
-    values = {"label": "4", "dense": "1.5", "category": "x", "bag": "a|b", "ignore": "?"}
+    values = {"label": "4", "dense": "1.5", "category": "x", "bag": "a|b", "time": "7", "split": "train", "ignore": "?"}
     kinds = {name: entry if isinstance(entry, str) else entry["kind"] for name, entry in data["columns"].items()}
     for name in data["files"]:
         with (path.parent / name).open("w", newline="") as file:

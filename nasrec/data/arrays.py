@@ -84,6 +84,13 @@ class Arrays:
         offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(np.concatenate(lengths))])
         return Batch(dense, np.concatenate(flat), offsets, labels)
 
+    def fetch(self, rows: NDArray[np.int64]) -> None:
+        """Bring the ascending row numbers `rows` from the disk into memory, in one sweep over each file."""
+        for array in (self.labels, self._dense[:, :1], self._ids[:, :1]):
+            array[rows].max(initial=0)
+        for ids, begins in self._bags.values():
+            ids[np.minimum(begins[rows], max(0, len(ids) - 1))].max(initial=0)
+
     def _bag(self, table: int, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         ids, offsets = self._bags[table]
         begins = offsets[rows]

@@ -1,7 +1,13 @@
-"""Some rows of prepared data, to be read batch by batch."""
+"""Some rows of prepared data, to be read batch by batch.
+
+Rows are shuffled wholly where the log has at most `SHUFFLED_ROWS` rows. A longer one, which memory may not hold, is
+shuffled by blocks: `BLOCK_ROWS` neighbouring rows are a block, blocks come in random order, and `GROUP_BLOCKS` of them
+at a time are read from the disk in order and shuffled among each other.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -9,6 +15,10 @@ from numpy.typing import NDArray
 
 from nasrec.data.arrays import Arrays
 from nasrec.data.batch import Batch
+from nasrec.data.split import SHUFFLED_ROWS
+
+BLOCK_ROWS = 1 << 14
+GROUP_BLOCKS = 16
 
 
 class Dataset:
@@ -42,8 +52,20 @@ class Dataset:
         return float(-np.mean(np.where(self.labels > 0, np.log(planted), np.log1p(-planted))))
 
     def head(self, count: int) -> Dataset:
-        """The first `count` rows, all if there are fewer; a fair sample, as splits are stored shuffled."""
-        return Dataset(self._arrays, self._rows[:count])
+        """`count` rows, all if there are fewer: always the same, and among those of any larger count.
+
+        A fair sample: the first rows of a split that is stored shuffled, else rows spread evenly over the log, whose
+        places are multiples of the golden ratio (modulo 1, times the number of rows).
+        """
+        if not self._in_order or count >= len(self):
+            return Dataset(self._arrays, self._rows[:count])
+        step = next(step for step in range(int(len(self) * 0.6180339887), 0, -1) if math.gcd(step, len(self)) == 1)
+        return Dataset(self._arrays, self._rows[np.arange(count) * step % len(self)])
+
+    @property
+    def _in_order(self) -> bool:
+        """Whether the rows are too many to be shuffled wholly, and so are in the order of the log."""
+        return len(self._arrays.labels) > SHUFFLED_ROWS
 
     def batch(self, rows: slice | NDArray[np.int64]) -> Batch:
         """The rows at these positions; raises InputError for an id beyond its table."""
@@ -56,8 +78,35 @@ class Dataset:
         be smaller; `drop_last` leaves it out.
         """
         rows = len(self)
+        if seed is not None and self._in_order:
+            end = rows // size * size if drop_last else rows
+            yield from self._by_blocks(size, seed, start * size, end)
+            return
         order = None if seed is None else np.random.Generator(np.random.PCG64(seed)).permutation(rows)
         count = rows // size if drop_last else -(-rows // size)
         for number in range(start, count):
             span = slice(number * size, (number + 1) * size)
             yield self.batch(span if order is None else order[span])
+
+    def _by_blocks(self, size: int, seed: int, begin: int, end: int) -> Iterator[Batch]:
+        """Batches of `size` rows, from place `begin` to place `end` of the order that `seed` gives."""
+        rows = len(self)
+        first = np.random.Generator(np.random.PCG64(seed)).permutation(-(-rows // BLOCK_ROWS)) * BLOCK_ROWS
+        waiting, place = np.zeros(0, np.int64), 0  # rows that make no whole batch yet; rows of the groups so far
+        for group in range(0, len(first), GROUP_BLOCKS):
+            blocks = np.sort(first[group : group + GROUP_BLOCKS])
+            positions = np.concatenate([np.arange(at, min(at + BLOCK_ROWS, rows)) for at in blocks])
+            skipped = max(0, begin - place)
+            place += len(positions)
+            if skipped >= len(positions):
+                continue
+            numbers = self._rows[positions]
+            self._arrays.fetch(numbers)
+            order = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, group]))).permutation(numbers)
+            waiting = np.concatenate([waiting, order[skipped : max(0, len(order) - max(0, place - end))]])
+            whole = len(waiting) // size * size
+            for at in range(0, whole, size):
+                yield self._arrays.batch(waiting[at : at + size])
+            waiting = waiting[whole:]
+        if len(waiting):
+            yield self._arrays.batch(waiting)

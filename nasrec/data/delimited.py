@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import polars as pl
 
+from nasrec.data.cast import cast_columns
+from nasrec.data.schema import Schema
 from nasrec.errors import InputError
 
 BLOCK_BYTES = 64 << 20
+
+
+def blocks_of(path: Path) -> float:
+    """How many frames `read_delimited` makes of `path`, roughly."""
+    return path.stat().st_size / BLOCK_BYTES
 
 
 def read_header(path: Path, separator: str) -> list[str]:
@@ -23,20 +30,37 @@ def read_header(path: Path, separator: str) -> list[str]:
 
 
 def read_delimited(
-    path: Path, names: list[str], separator: str, *, header: bool, quoted: bool
+    path: Path, names: list[str], schema: Schema, separator: str, *, header: bool, quoted: bool, start: int = 0
 ) -> Iterator[tuple[pl.DataFrame, int]]:
-    """Frames of text columns `names` with the line number of their first row; an empty field is null.
+    """Typed frames (see `nasrec.data.cast`) of a file with columns `names`, each with the line number of its first row.
 
-    One record is one line. Raises InputError naming file and line where a line has another number of fields, is not
-    UTF-8, or holds a quoted line break; and naming the file where it has no rows at all.
+    One record is one line; an empty field is missing. `start` frames are passed over, unchecked but for the lines that
+    they have. Raises InputError naming file and line where a line has another number of fields, is not UTF-8, or holds
+    a quoted line break, or a field cannot be used; and naming the file where it has no rows at all.
     """
-    rows = 0
+    blocks = 0
     for block, first_line in _blocks(path, skip_lines=1 if header else 0):
-        frame = _parse(block, path, names, separator, quoted and b'"' in block, first_line)
-        rows += frame.height
-        yield frame, first_line
-    if rows == 0:
+        blocks += 1
+        if blocks > start:
+            yield _typed(block, path, names, schema, separator, quoted and b'"' in block, first_line), first_line
+    if blocks == 0:
         raise InputError(f"{path}: empty file, expected at least one row")
+
+
+def _typed(
+    block: bytes, path: Path, names: list[str], schema: Schema, separator: str, quoted: bool, first_line: int
+) -> pl.DataFrame:
+    """Numbers are parsed with the fields; only where that fails, as text first, which an error can then quote."""
+    numeric = {column.name for column in schema.used if column.kind in ("label", "dense", "time")}
+    place = f"{path}, line"
+    try:
+        dtypes = [pl.Float64() if name in numeric else pl.String() for name in names]
+        frame = _parse(block, path, names, dtypes, separator, quoted, first_line)
+        return cast_columns(frame, schema, place, first_line)
+    except InputError:
+        text = [pl.String() for _ in names]
+        frame = _parse(block, path, names, text, separator, quoted, first_line)
+        return cast_columns(frame, schema, place, first_line)
 
 
 def _blocks(path: Path, skip_lines: int) -> Iterator[tuple[bytes, int]]:
@@ -53,7 +77,13 @@ def _blocks(path: Path, skip_lines: int) -> Iterator[tuple[bytes, int]]:
 
 
 def _parse(
-    block: bytes, path: Path, names: list[str], separator: str, quoted: bool, first_line: int
+    block: bytes,
+    path: Path,
+    names: list[str],
+    dtypes: Sequence[pl.DataType],
+    separator: str,
+    quoted: bool,
+    first_line: int,
 ) -> pl.DataFrame:
     lines = block.count(b"\n") + (not block.endswith(b"\n"))
     # Polars fills a short line with nulls without a word, so the separators are counted; a long line it refuses.
@@ -63,7 +93,7 @@ def _parse(
         frame = pl.read_csv(
             block,
             has_header=False,
-            schema=dict.fromkeys(names, pl.String),
+            schema=dict(zip(names, dtypes, strict=True)),
             separator=separator,
             quote_char='"' if quoted else None,
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -12,7 +14,7 @@ from numpy.typing import NDArray
 
 from nasrec.data.features import Features, Table
 from nasrec.data.parquet_file import read_parquet, write_parquet
-from nasrec.data.schema import Schema
+from nasrec.data.schema import Column, Schema
 from nasrec.data.vocabulary import RESERVED, Hashing, Vocabulary, flatten_bags
 from nasrec.errors import InputError
 from nasrec.files import atomic_path, read_json, write_json
@@ -26,7 +28,7 @@ class EncodingOptions:
     """How values become ids.
 
     "vocabulary" lists the values seen `min_count` times or more in the training rows, at most `max_rows` - 2 of them;
-    "hash" spreads all values over `max_rows` rows, the same for every table.
+    "hash" spreads all values over `max_rows` rows, or over fewer where the schema says how many a table has.
     """
 
     categories: Literal["vocabulary", "hash"] = "vocabulary"
@@ -40,6 +42,19 @@ class EncodingOptions:
             raise InputError(f"encoding: min_count {self.min_count}, expected a whole number from 1")
         if not RESERVED < self.max_rows < 2**31:
             raise InputError(f"encoding: max_rows {self.max_rows}, expected a whole number from 3 below 2^31")
+
+    def to_text(self) -> str:
+        """For people: "vocabulary, min_count 2, max_rows 500000"."""
+        counted = f", min_count {self.min_count}" if self.categories == "vocabulary" else ""
+        return f"{self.categories}{counted}, max_rows {self.max_rows}"
+
+    def hashes(self, column: Column) -> bool:
+        """Whether the values of `column` are hashed."""
+        return self.categories == "hash" or column.hashed
+
+    def hashing(self, column: Column) -> Hashing:
+        """How the values of a hashed `column` become ids."""
+        return Hashing(column.name, min(column.rows or self.max_rows, self.max_rows), column.digits)
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,15 +97,20 @@ class Encoder:
                 values, lengths = flatten_bags(frame[column.name])
                 bags[column.name] = field.encode(values), lengths
         ids = np.stack(plain, axis=1) if plain else np.zeros((frame.height, 0), np.int32)
-        return EncodedRows(frame[self.schema.label.name].to_numpy(), self._dense(frame), ids, bags)
+        return EncodedRows(frame[self.schema.label.name].to_numpy(), dense_inputs(frame, self.schema), ids, bags)
 
     def check_schema(self, schema: Schema, where: str) -> None:
         """Raise InputError naming `where` unless logs of `schema` have the inputs that this encoder reads."""
-        kinds = {column.name: column.kind for column in schema.used}
-        for column in self.schema.used:
-            if column.kind != "label" and kinds.get(column.name) != column.kind:
-                found = kinds.get(column.name, "absent")
-                raise InputError(f"{where}: column {column.name!r} is {found}, in training it was {column.kind}")
+        kinds = {column.name: column for column in schema.inputs}
+        for column in self.schema.inputs:
+            found = kinds.get(column.name)
+            if found is None or found.kind != column.kind:
+                kind = "absent" if found is None else found.kind
+                raise InputError(f"{where}: column {column.name!r} is {kind}, in training it was {column.kind}")
+            if found.digits != column.digits:
+                raise InputError(
+                    f"{where}: column {column.name!r} holds {found.digits}, in training it held {column.digits}"
+                )
         label = self.schema.label.name
         if schema.label.name != label:
             raise InputError(f"{where}: the label is {schema.label.name!r}, in training it was {label!r}")
@@ -107,6 +127,14 @@ class Encoder:
         with atomic_path(folder / VOCABULARY_PARQUET) as temporary:
             write_parquet(values, temporary)
         write_json(folder / ENCODER_JSON, {"format": "nasrec.encoder", "version": 1, **self.to_json()})
+
+    def digest(self) -> str:
+        """A text that two encoders share only if they give every row the same inputs."""
+        found = hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode())
+        for field in self.fields:
+            if isinstance(field, Vocabulary):
+                found.update("\n".join(field.values).encode())
+        return found.hexdigest()
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the values of the vocabularies."""
@@ -130,29 +158,38 @@ class Encoder:
             raise InputError(f"{path}: not a description of an encoder: {error}") from None
         if [name for name, _ in names] != [column.name for column in schema.tables]:
             raise InputError(f"{path}: key 'tables' does not list the tables of key 'schema'")
-        if options.categories == "hash":
-            return cls(schema, options, tuple(Hashing(name, rows) for name, rows in names), lookups)
-        return cls(schema, options, _load_vocabularies(folder / VOCABULARY_PARQUET, names), lookups)
-
-    def _dense(self, frame: pl.DataFrame) -> NDArray[np.float32]:
-        if not self.schema.dense:
-            return np.ones((frame.height, 1), np.float32)
-        columns = []
-        for column in self.schema.dense:
-            numbers = frame[column.name].fill_null(0.0).to_numpy()
-            columns.append(np.log1p(np.maximum(numbers, 0.0)) if column.transform == "log" else numbers)
-        return np.stack(columns, axis=1).astype(np.float32)
+        return cls(schema, options, _load_fields(folder / VOCABULARY_PARQUET, schema, options, names), lookups)
 
 
-def _load_vocabularies(path: Path, names: list[tuple[str, int]]) -> tuple[Vocabulary, ...]:
+def dense_inputs(frame: pl.DataFrame, schema: Schema) -> NDArray[np.float32]:
+    """The numbers that a model reads, float32 [N, dense]: missing is 0, a log without numbers has a constant 1."""
+    if not schema.dense:
+        return np.ones((frame.height, 1), np.float32)
+    rows = np.empty((frame.height, len(schema.dense)), np.float32)
+    for position, column in enumerate(schema.dense):
+        numbers = frame[column.name].fill_null(0.0).to_numpy()
+        rows[:, position] = np.log1p(np.maximum(numbers, 0.0)) if column.transform == "log" else numbers
+    return rows
+
+
+def _load_fields(
+    path: Path, schema: Schema, options: EncodingOptions, names: list[tuple[str, int]]
+) -> tuple[Vocabulary | Hashing, ...]:
+    if all(options.hashes(column) for column in schema.tables):
+        return tuple(
+            Hashing(name, rows, column.digits) for column, (name, rows) in zip(schema.tables, names, strict=True)
+        )
     stored = read_parquet(path)
     if stored.columns != ["field", "value"]:
         raise InputError(f"{path}: columns {', '.join(stored.columns)}, expected field, value")
-    vocabularies = tuple(
-        Vocabulary(name, stored.filter(pl.col("field") == position)["value"])
-        for position, (name, _) in enumerate(names)
-    )
-    for vocabulary, (name, rows) in zip(vocabularies, names, strict=True):
+    values = {int(key[0]): part["value"] for key, part in stored.partition_by("field", as_dict=True).items()}
+    fields: list[Vocabulary | Hashing] = []
+    for position, (column, (name, rows)) in enumerate(zip(schema.tables, names, strict=True)):
+        if options.hashes(column):
+            fields.append(Hashing(name, rows, column.digits))
+            continue
+        vocabulary = Vocabulary(name, values.get(position, pl.Series([], dtype=pl.String)))
         if vocabulary.rows != rows:
             raise InputError(f"{path}: table {name!r} has {vocabulary.rows} rows, {ENCODER_JSON} says {rows}")
-    return vocabularies
+        fields.append(vocabulary)
+    return tuple(fields)

@@ -33,6 +33,14 @@ def read_parquet(path: Path) -> pl.DataFrame:
         raise unreadable(path, error) from None
 
 
+def parquet_rows(path: Path) -> int:
+    """The rows of `path`, from its footer; raises InputError naming it if it cannot be read whole."""
+    try:
+        return int(pl.scan_parquet(path).select(pl.len()).collect().item())
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise unreadable(path, error) from None
+
+
 def unreadable(path: Path, error: Exception) -> InputError:
     """The one-line error for a `path` that polars refused with `error`."""
     reason = str(error).strip().partition("\n")[0]

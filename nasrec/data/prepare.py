@@ -1,11 +1,10 @@
-"""From any source to prepared data, streaming: raw rows to Parquet, an encoder from the training rows, arrays."""
+"""From any source to prepared data, streaming: rows to arrays, an encoder from the training rows, ids."""
 
 from __future__ import annotations
 
-import os
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +13,19 @@ from numpy.typing import NDArray
 
 from nasrec.data.array_file import ArrayFile
 from nasrec.data.arrays import Arrays, Shapes, bag_ids, bag_offsets
+from nasrec.data.assign_ids import Counts, assign_ids, count_ids, learn_encoder
 from nasrec.data.dataset import Dataset
-from nasrec.data.encoder import EncodedRows, Encoder, EncodingOptions
+from nasrec.data.encoder import Encoder, EncodingOptions
 from nasrec.data.features import Features
-from nasrec.data.fit import fit_encoder
-from nasrec.data.planted import PLANTED
-from nasrec.data.prepared import PREPARED_JSON, RAW, Prepared, PreparedLog
-from nasrec.data.raw import read_raw, write_raw
+from nasrec.data.prepared import PREPARED_JSON, Prepared, PreparedLog
+from nasrec.data.read_rows import PROGRESS_JSON, VALUES, Progress, is_direct, provisional, read_rows
 from nasrec.data.source import Source
-from nasrec.data.split import split_rows
+from nasrec.data.split import SPLITS, SplitMethod, rows_of, split_by_time, split_rows, split_stratified
+from nasrec.data.workplace import workplace
 from nasrec.errors import InputError
-from nasrec.files import is_running, write_json
+from nasrec.files import write_json
 
-Progress = Callable[[int, int | None], None]
+Report = Callable[[int, int | None], None]
 
 
 def prepare(
@@ -35,140 +34,162 @@ def prepare(
     *,
     seed: int,
     options: EncodingOptions | None = None,
+    split: SplitMethod = "random",
     shares: tuple[int, int, int] | None = None,
     encoder: Encoder | None = None,
-    progress: Progress | None = None,
+    progress: Report | None = None,
 ) -> Prepared:
     """Read `source` once and write prepared data to the new folder `out`; it appears whole or not at all.
 
-    Training, validation and test rows are in the ratio of `shares`, a function of `seed`. The encoder is learned from
-    the training rows, with `options`, unless one is given. `shares` are 8:1:1; with a given encoder, all rows are for
-    test. Prepared data are returned as they are, `out` untouched,
-    unless an encoder or options are given. `progress(done, total)` counts each row once per pass over the rows.
-    Raises InputError for rows that cannot be used and for an `out` that holds something, OSError for a full disk.
+    Rows are split at random, stratified by label, by time, or as a column of kind "split" says ("own"); in the ratio of
+    `shares` and, but for "own" and "time", from `seed`. The encoder is learned from the training rows, with `options`,
+    unless one is given. `shares` are 8:1:1; with a given encoder, all rows are for test. Prepared data are returned as
+    they are, `out` untouched, unless an encoder or options are given that are not their own.
+
+    Killed and called again with the same arguments, it goes on where it was. `progress(done, total)` counts each row
+    once per pass over the rows; the total is estimated while the first pass goes on. Raises InputError for rows that
+    cannot be used and for an `out` that holds something, OSError for a full disk: nothing is left behind then.
     """
-    if isinstance(source, PreparedLog) and encoder is None and options is None:
-        return source.prepared
+    if isinstance(source, PreparedLog):
+        return source.encoded(encoder, options)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out}: already there and not empty; prepared data need a folder of their own")
     if encoder is not None:
         encoder.check_schema(source.schema, source.spec)
+    if split == "own" and source.schema.only("split") is None:
+        raise InputError(f"{source.spec}: split 'own' needs a column of kind 'split', there is none")
     shares = shares or ((0, 0, 1) if encoder else (8, 1, 1))
-    progress = progress or (lambda done, total: None)
-    with _new_folder(out) as folder:
-        _write(folder, source, seed, options or EncodingOptions(), shares, encoder, progress)
+    job = _Job(
+        source, options or EncodingOptions(), split, seed, shares, encoder, progress or (lambda done, total: None)
+    )
+    with workplace(out, job.identity()) as folder:
+        job.write(folder)
     return Prepared.open(out)
 
 
-def _write(
-    folder: Path,
-    source: Source,
-    seed: int,
-    options: EncodingOptions,
-    shares: tuple[int, int, int],
-    encoder: Encoder | None,
-    progress: Progress,
-) -> None:
-    passes = 2 if encoder else 3
-    expected = None if source.rows is None else source.rows * passes
-    rows = write_raw(source.frames(), folder / RAW, lambda done: progress(done, expected))
-    splits = split_rows(rows, seed, shares)
-    in_train = np.zeros(rows, bool)
-    in_train[splits["train"]] = True
-    if encoder is None:
-        raw = read_raw(folder / RAW)
-        encoder = fit_encoder(raw, source.schema, options, in_train, lambda done: progress(rows + done, 3 * rows))
-    encoder.save(folder)
-    shapes, counts = _encode(
-        folder, encoder, in_train, source.planted, lambda done: progress((passes - 1) * rows + done, passes * rows)
-    )
-    features = encoder.features
-    for name, numbers in (*splits.items(), ("access", np.concatenate([np.zeros(0, np.int64), *counts]))):
-        with ArrayFile(folder / f"{name}.npy", np.int64) as file:
-            file.append(numbers)
-        shapes[f"{name}.npy"] = ("int64", numbers.shape)
-    arrays = Arrays(folder, features, shapes)
-    optima = {name: Dataset(arrays, part).optimum() for name, part in (*splits.items(), ("all", np.arange(rows)))}
-    prepared = Prepared(
-        folder,
-        source.spec,
-        rows,
-        seed,
-        {name: len(part) for name, part in splits.items()},
-        features,
-        shapes,
-        {name: optimum for name, optimum in optima.items() if optimum is not None} if source.planted else None,
-        tuple(_summary(table.name, count) for table, count in zip(features.tables, counts, strict=True)),
-    )
-    write_json(folder / PREPARED_JSON, {"format": "nasrec.prepared", "version": 1, **prepared.to_json()})
+class _Job:
+    """One preparation: what it makes of what."""
 
+    def __init__(
+        self,
+        source: Source,
+        options: EncodingOptions,
+        split: SplitMethod,
+        seed: int,
+        shares: tuple[int, int, int],
+        encoder: Encoder | None,
+        progress: Report,
+    ) -> None:
+        self.source, self.options, self.split, self.seed, self.shares = source, options, split, seed, shares
+        self.encoder, self.progress = encoder, progress
+        self.schema = source.schema if encoder is None else encoder.schema
+        self.direct = is_direct(options if encoder is None else encoder.options, self.schema)
 
-def _encode(
-    folder: Path, encoder: Encoder, in_train: NDArray[np.bool_], planted: bool, encoded: Callable[[int], None]
-) -> tuple[Shapes, list[NDArray[np.int64]]]:
-    """Write the arrays of all raw rows; returns their shapes and, per table, how often training reads each row."""
-    features = encoder.features
-    counts = [np.zeros(table.rows, np.int64) for table in features.tables]
-    rows = 0
-    with ExitStack() as stack:
-        files = {
-            name: stack.enter_context(ArrayFile(folder / name, kind, shape))
-            for name, (kind, shape) in _layout(features, planted).items()
+    def identity(self) -> dict[str, Any]:
+        """What decides the outcome: a preparation is gone on with only if all of it is the same."""
+        files = [[str(file), file.stat().st_size, file.stat().st_mtime_ns] for file in self.source.files]
+        return {
+            "source": self.source.spec,
+            "files": files,
+            "schema": self.source.schema.to_json(),
+            "options": asdict(self.options),
+            "split": [self.split, self.seed, *self.shares],
+            "encoder": None if self.encoder is None else self.encoder.digest(),
         }
-        for table, described in enumerate(features.tables):
-            if described.multi_hot:
-                files[bag_offsets(table)].append(np.zeros(1, np.int64))
-        for frame in read_raw(folder / RAW):
-            batch = encoder.encode(frame)
-            _append(files, features, batch)
-            if planted:
-                files["planted.npy"].append(frame[PLANTED].to_numpy())
-            _count(counts, features, batch, in_train[rows : rows + frame.height])
-            rows += frame.height
-            encoded(rows)
-        layout = _layout(features, planted)
-        return {name: (layout[name][0], (file.rows, *layout[name][1])) for name, file in files.items()}, counts
 
+    def write(self, folder: Path) -> None:
+        read = read_rows(self.source, self.schema, self.direct, folder, self._reading)
+        rows = read.rows
+        splits = self._splits(folder, rows)
+        in_train = np.zeros(rows, bool)
+        in_train[splits["train"]] = True
+        passes = 2 if all(self.direct) else 3
+        counts = count_ids(
+            folder, self.schema, self.direct, in_train, lambda done: self.progress(rows + done, passes * rows)
+        )
+        encoder = self.encoder or learn_encoder(
+            folder, self.schema, self.options, self.direct, counts, len(splits["train"])
+        )
+        encoder.save(folder)
+        access = assign_ids(
+            folder, encoder, self.direct, counts, lambda done: self.progress(2 * rows + done, passes * rows)
+        )
+        shapes = _shapes(read, encoder)
+        for name, numbers in (*splits.items(), ("access", np.concatenate([np.zeros(0, np.int64), *access]))):
+            with ArrayFile(folder / f"{name}.npy", np.int64) as file:
+                file.append(numbers)
+            shapes[f"{name}.npy"] = ("int64", numbers.shape)
+        self._describe(folder, rows, encoder.features, shapes, splits, access)
+        for leftover in (PROGRESS_JSON, "times.npy", "splits.npy", *map(provisional, shapes)):
+            (folder / leftover).unlink(missing_ok=True)
+        shutil.rmtree(folder / VALUES)
 
-def _layout(features: Features, planted: bool) -> Shapes:
-    """The array files: element type and the shape of one row."""
-    plain = sum(not table.multi_hot for table in features.tables)
-    layout: Shapes = {
-        "labels.npy": ("uint8", ()),
-        "dense.npy": ("float32", (features.dense,)),
-        "ids.npy": ("int32", (plain,)),
-    }
-    for table, described in enumerate(features.tables):
-        if described.multi_hot:
-            layout[bag_ids(table)] = ("int32", ())
-            layout[bag_offsets(table)] = ("int64", ())
-    if planted:
-        layout["planted.npy"] = ("float64", ())
-    return layout
+    def _reading(self, rows: int, frames: int) -> None:
+        passes = 2 if all(self.direct) else 3
+        expected = self.source.rows
+        if expected is None:
+            expected = max(rows, int(rows / frames * self.source.expected_frames))
+        self.progress(rows, passes * expected)
 
-
-def _append(files: dict[str, ArrayFile], features: Features, batch: EncodedRows) -> None:
-    files["labels.npy"].append(batch.labels)
-    files["dense.npy"].append(batch.dense)
-    files["ids.npy"].append(batch.ids)
-    for table, described in enumerate(features.tables):
-        if described.multi_hot:
-            ids, lengths = batch.bags[described.name]
-            files[bag_offsets(table)].append(files[bag_ids(table)].rows + np.cumsum(lengths))
-            files[bag_ids(table)].append(ids)
-
-
-def _count(
-    counts: list[NDArray[np.int64]], features: Features, batch: EncodedRows, chosen: NDArray[np.bool_]
-) -> None:
-    plain = iter(batch.ids.T)
-    for count, table in zip(counts, features.tables, strict=True):
-        if table.multi_hot:
-            ids, lengths = batch.bags[table.name]
-            ids = ids[np.repeat(chosen, lengths)]
+    def _splits(self, folder: Path, rows: int) -> dict[str, NDArray[np.int64]]:
+        if self.split == "random":
+            return split_rows(rows, self.seed, self.shares)
+        if self.split == "stratified":
+            places = split_stratified(np.load(folder / "labels.npy"), self.seed, self.shares)
+        elif self.split == "time":
+            times = folder / "times.npy"
+            places = split_by_time(np.load(times) if times.exists() else None, rows, self.shares)
         else:
-            ids = next(plain)[chosen]
-        count += np.bincount(ids, minlength=len(count))
+            places = np.load(folder / "splits.npy")
+            if self.encoder is None and not (places == 0).any():
+                raise InputError(f"{self.source.spec}: no row is for train, nothing to learn a vocabulary from")
+        return rows_of(places, self.seed)
+
+    def _describe(
+        self,
+        folder: Path,
+        rows: int,
+        features: Features,
+        shapes: Shapes,
+        splits: dict[str, NDArray[np.int64]],
+        access: Counts,
+    ) -> None:
+        optima = None
+        if self.source.planted:
+            arrays = Arrays(folder, features, shapes)
+            found = {
+                name: Dataset(arrays, part).optimum() for name, part in (*splits.items(), ("all", np.arange(rows)))
+            }
+            optima = {name: optimum for name, optimum in found.items() if optimum is not None}
+        prepared = Prepared(
+            folder,
+            self.source.spec,
+            rows,
+            self.seed,
+            {name: len(splits[name]) for name in SPLITS},
+            features,
+            shapes,
+            optima,
+            tuple(_summary(table.name, count) for table, count in zip(features.tables, access, strict=True)),
+        )
+        write_json(folder / PREPARED_JSON, {"format": "nasrec.prepared", "version": 1, **prepared.to_json()})
+
+
+def _shapes(read: Progress, encoder: Encoder) -> Shapes:
+    """The arrays that are kept, as they are at the end."""
+    sizes, tables = dict(read.sizes), encoder.features.tables
+    shapes: Shapes = {
+        "labels.npy": ("uint8", (read.rows,)),
+        "dense.npy": ("float32", (read.rows, encoder.features.dense)),
+        "ids.npy": ("int32", (read.rows, sum(not table.multi_hot for table in tables))),
+    }
+    for table, described in enumerate(tables):
+        if described.multi_hot:
+            shapes[bag_ids(table)] = ("int32", (sizes[provisional(bag_ids(table))],))
+            shapes[bag_offsets(table)] = ("int64", (read.rows + 1,))
+    if "planted.npy" in sizes:
+        shapes["planted.npy"] = ("float64", (read.rows,))
+    return shapes
 
 
 def _summary(name: str, counts: NDArray[np.int64]) -> dict[str, Any]:
@@ -180,22 +201,3 @@ def _summary(name: str, counts: NDArray[np.int64]) -> dict[str, Any]:
         for percent in (1, 10)
     }
     return {"name": name, "rows": len(counts), "rows_read": int((counts > 0).sum()), "lookups": lookups, **share}
-
-
-@contextmanager
-def _new_folder(out: Path) -> Iterator[Path]:
-    """A temporary folder beside `out` that becomes `out` when the block succeeds and vanishes when it fails.
-
-    What an earlier, killed process left behind there is removed first.
-    """
-    out.parent.mkdir(parents=True, exist_ok=True)
-    for leftover in out.parent.glob(f".{out.name}.*.preparing"):
-        if not is_running(leftover.name.split(".")[-2]):
-            shutil.rmtree(leftover, ignore_errors=True)
-    folder = out.with_name(f".{out.name}.{os.getpid()}.preparing")
-    folder.mkdir()
-    try:
-        yield folder
-        folder.replace(out)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Prepared data: a folder with raw rows in Parquet, the arrays for training, the encoder, and `prepared.json`."""
+"""Prepared data: a folder with the arrays for training, the encoder, and `prepared.json`."""
 
 from __future__ import annotations
 
@@ -14,17 +14,14 @@ from numpy.typing import NDArray
 
 from nasrec.data.arrays import Arrays, Shapes, map_array
 from nasrec.data.dataset import Dataset
-from nasrec.data.encoder import Encoder
+from nasrec.data.encoder import Encoder, EncodingOptions
 from nasrec.data.features import Features
-from nasrec.data.planted import PLANTED
-from nasrec.data.raw import read_raw
 from nasrec.data.schema import Schema
 from nasrec.data.split import SPLITS
 from nasrec.errors import InputError
 from nasrec.files import read_json
 
 PREPARED_JSON = "prepared.json"
-RAW = "raw"
 
 
 @dataclass(frozen=True)
@@ -120,17 +117,29 @@ class Prepared:
 
 
 class PreparedLog:
-    """The source `prepared:FOLDER`: its raw rows, to be encoded in another way; or as it is, through `.prepared`."""
+    """The source `prepared:FOLDER`: rows that are encoded already, through `.prepared`."""
+
+    planted = False
+    expected_frames = 0.0
 
     def __init__(self, folder: Path) -> None:
         self.prepared = Prepared.open(folder)
         self.spec = f"prepared:{folder}"
         self.schema: Schema = self.prepared.encoder.schema
         self.rows: int | None = self.prepared.rows
-        self.planted = self.prepared.optima is not None
+        self.files = (folder / PREPARED_JSON,)
 
-    def frames(self) -> Iterator[pl.DataFrame]:
-        """The typed rows as they were read from the log."""
-        names = [column.name for column in self.schema.used] + ([PLANTED] if self.planted else [])
-        for frame in read_raw(self.prepared.folder / RAW):
-            yield frame.select(names)
+    def encoded(self, encoder: Encoder | None, options: EncodingOptions | None) -> Prepared:
+        """The data as they are; InputError if they were encoded by another encoder, or with other options."""
+        mine = self.prepared.encoder
+        if encoder is not None and encoder.digest() != mine.digest():
+            raise InputError(f"{self.spec}: encoded with another vocabulary; give the log that it was made from")
+        if encoder is None and options is not None and options != mine.options:
+            raise InputError(
+                f"{self.spec}: encoded with {mine.options.to_text()}, not {options.to_text()}; prepare the log anew"
+            )
+        return self.prepared
+
+    def frames(self, start: int = 0) -> Iterator[pl.DataFrame]:
+        """None: the rows that were read are not kept."""
+        raise InputError(f"{self.spec}: holds encoded rows; give the log that it was made from")

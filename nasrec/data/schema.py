@@ -11,7 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from nasrec.errors import InputError
 
-Kind = Literal["label", "dense", "category", "bag", "ignore"]
+Kind = Literal["label", "dense", "category", "bag", "time", "split", "ignore"]
+Digits = Literal["text", "hex", "number"]
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,12 @@ class Column:
 
     A `label` is 0 or 1, or any number compared with `positive_from` (1 from that value on). A `dense` column is a
     number, transformed by log(max(x, 0) + 1) unless `transform` is "none". A `bag` is a text of values divided by
-    `separator`, or a list.
+    `separator`, or a list. A `time` is a number that grows with time, a `split` one of train, validation, test: they
+    place the row and are no inputs.
+
+    The values of a `category` are any text, or, by `digits`, 1 to 8 hexadecimal digits ("hex") or a decimal number or
+    else a hexadecimal one ("number"): hashing then takes them as numbers, as NASRec does. `rows` is how many a hashed
+    table has, and `hashed` columns are hashed even where the others have a vocabulary.
     """
 
     name: str
@@ -28,6 +34,9 @@ class Column:
     separator: str = "|"
     positive_from: float | None = None
     transform: Literal["log", "none"] = "log"
+    digits: Digits = "text"
+    rows: int | None = None
+    hashed: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,6 +59,15 @@ class Schema:
     def tables(self) -> tuple[Column, ...]:
         """The columns that have an embedding table, categories and bags, in order."""
         return tuple(column for column in self.columns if column.kind in ("category", "bag"))
+
+    def only(self, kind: Kind) -> Column | None:
+        """The column of `kind`, None where there is none (a schema has at most one `time` and one `split`)."""
+        return next((column for column in self.columns if column.kind == kind), None)
+
+    @property
+    def inputs(self) -> tuple[Column, ...]:
+        """The columns that a model reads, in order."""
+        return tuple(column for column in self.columns if column.kind in ("dense", "category", "bag"))
 
     @property
     def used(self) -> tuple[Column, ...]:
@@ -83,7 +101,11 @@ class Schema:
         labels = [column.name for column in self.columns if column.kind == "label"]
         if len(labels) != 1:
             raise InputError(f"{where}: {len(labels)} columns of kind 'label' ({', '.join(labels)}), need exactly one")
-        if not self.dense and not self.tables:
+        for kind in ("time", "split"):
+            names = [column.name for column in self.columns if column.kind == kind]
+            if len(names) > 1:
+                raise InputError(f"{where}: {len(names)} columns of kind {kind!r} ({', '.join(names)}), at most one")
+        if not self.inputs:
             raise InputError(f"{where}: no input: need at least one column of kind dense, category or bag")
         return self
 
@@ -131,9 +153,12 @@ class _ColumnOptions(BaseModel):
     separator: str = Field("|", min_length=1)
     positive_from: float | None = None
     transform: Literal["log", "none"] = "log"
+    digits: Digits = "text"
+    rows: int | None = Field(None, ge=3, lt=2**31)
+    hashed: bool = False
 
     def column(self, name: str) -> Column:
-        return Column(name, self.kind, self.separator, self.positive_from, self.transform)
+        return Column(name, **self.model_dump())
 
 
 class _SchemaFile(BaseModel):

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
 import polars as pl
 
+from nasrec.data.avazu import AvazuLog
 from nasrec.data.criteo import CriteoLog
+from nasrec.data.kdd import KddLog
 from nasrec.data.prepared import PreparedLog
 from nasrec.data.schema import Schema
 from nasrec.data.synthetic import SyntheticLog
 from nasrec.data.table import TableLog
 from nasrec.errors import InputError
 
-KINDS = "synthetic[:rows=N,seed=S,start=K], criteo:FILE, table:SCHEMA.TOML, prepared:FOLDER"
+KINDS = "synthetic[:rows=N,seed=S,start=K], criteo:FILE, avazu:FILE, kdd:FILE, table:SCHEMA.TOML, prepared:FOLDER"
 
 
 class Source(Protocol):
@@ -37,23 +39,39 @@ class Source(Protocol):
     def planted(self) -> bool:
         """Whether the frames carry each row's true probability in the column `nasrec.data.planted.PLANTED`."""
 
-    def frames(self) -> Iterator[pl.DataFrame]:
-        """Typed frames (see `nasrec.data.cast`), in order; raises InputError where a row cannot be used."""
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files that are read."""
+
+    @property
+    def expected_frames(self) -> float:
+        """About how many frames there are; asked where `rows` is None."""
+
+    def frames(self, start: int = 0) -> Iterator[pl.DataFrame]:
+        """Typed frames (see `nasrec.data.cast`), in order, from number `start` on; the same frames whenever it is read.
+
+        Raises InputError where a row cannot be used.
+        """
 
 
 def open_source(spec: str) -> Source:
-    """The source that `spec` names: "synthetic", "criteo:train.txt", "table:schema.toml" or "prepared:folder".
+    """The source that `spec` names: "synthetic", "criteo:train.txt", "avazu:train.csv", "kdd:training.txt",
+    "table:schema.toml" or "prepared:folder".
 
     Raises InputError for an unknown kind, listing the known ones, and for what cannot be found or read.
     """
     kind, colon, rest = spec.partition(":")
     if kind == "synthetic":
         return SyntheticLog.from_spec(rest)
-    if kind not in ("criteo", "table", "prepared"):
+    readers: dict[str, Callable[[Path], Source]] = {
+        "criteo": CriteoLog,
+        "avazu": AvazuLog,
+        "kdd": KddLog,
+        "table": TableLog,
+        "prepared": PreparedLog,
+    }
+    if kind not in readers:
         raise InputError(f"data {spec!r}: unknown kind {kind!r}, allowed are {KINDS}")
     if not colon or not rest:
         raise InputError(f"data {spec!r}: nothing after {kind!r}, allowed are {KINDS}")
-    path = Path(rest)
-    if kind == "criteo":
-        return CriteoLog(path)
-    return TableLog(path) if kind == "table" else PreparedLog(path)
+    return readers[kind](Path(rest))

@@ -12,6 +12,7 @@ import polars as pl
 
 from nasrec.data.criteo import CRITEO_SCHEMA
 from nasrec.data.planted import CATEGORIES, INTEGERS, PLANTED, SIZES, Draw, PlantedTruth, generator, planted_truth
+from nasrec.data.vocabulary import hexadecimal
 from nasrec.errors import InputError
 from nasrec.files import atomic_path
 
@@ -33,6 +34,8 @@ class SyntheticLog:
     start: int = 0
     schema = CRITEO_SCHEMA
     planted = True
+    files = ()
+    expected_frames = 0.0
 
     def __post_init__(self) -> None:
         for name, least in (("rows", 1), ("seed", 0), ("start", 0)):
@@ -58,12 +61,12 @@ class SyntheticLog:
             values[name] = int(text)
         return cls(**values)
 
-    def frames(self) -> Iterator[pl.DataFrame]:
+    def frames(self, start: int = 0) -> Iterator[pl.DataFrame]:
         """Typed frames of up to FRAME_BLOCKS blocks."""
         truth = planted_truth(self.seed)
         stop = self.start + self.rows
         blocks = range(self.start // BLOCK_ROWS, -(-stop // BLOCK_ROWS))
-        for first in range(0, len(blocks), FRAME_BLOCKS):
+        for first in range(start * FRAME_BLOCKS, len(blocks), FRAME_BLOCKS):
             parts = []
             for block in blocks[first : first + FRAME_BLOCKS]:
                 begin = block * BLOCK_ROWS
@@ -77,7 +80,8 @@ def write_criteo(path: Path, rows: int = DEFAULT_ROWS, seed: int = 0, start: int
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         for frame in SyntheticLog(rows, seed, start).frames():
             integers = [pl.col(column.name).cast(pl.Int64) for column in CRITEO_SCHEMA.dense]
-            text = frame.drop(PLANTED).with_columns(integers).write_csv(include_header=False, separator="\t")
+            codes = [_spelled(frame[column.name]) for column in CRITEO_SCHEMA.tables]
+            text = frame.drop(PLANTED).with_columns(*integers, *codes).write_csv(include_header=False, separator="\t")
             file.write(text.encode())
 
 
@@ -99,7 +103,10 @@ def _block(truth: PlantedTruth, seed: int, block: int, rows: slice) -> pl.DataFr
 def _spellings(field: int) -> pl.Series:
     # An odd factor modulo 2**32 is one to one: no two values of a field are spelled alike.
     codes = (np.arange(1, SIZES[field] + 1, dtype=np.uint64) * 2654435761 + field * 0x9E3779B9) % (1 << 32)
-    names: list[str | None] = [f"{code:08x}" for code in codes]
-    if field % 3 == 2:
-        names[0] = None
-    return pl.Series(names, dtype=pl.String)
+    names = pl.Series(codes.astype(np.uint32))
+    return names.scatter(0, None) if field % 3 == 2 else names
+
+
+def _spelled(codes: pl.Series) -> pl.Series:
+    text = hexadecimal(codes.fill_null(0))
+    return text.set(codes.is_null(), None).alias(codes.name)

@@ -167,6 +167,12 @@ def fm_interaction_backward(r: random.Random) -> Arguments:
     return [x, like(r, x, x.shape[0], x.shape[2])]
 
 
+def intern_keys(r: random.Random) -> Arguments:
+    slots = r.choice([1, 2, 16, 64, 1024])
+    table = [np.zeros(slots, np.uint64), np.zeros(slots, np.int32)]
+    return [filler(r).integers(0, 40, r.choice(SIZES), np.uint64), *table, r.choice([0, 1, 7])]
+
+
 def low_rank_cross(r: random.Random) -> Arguments:
     batch, dim, rank = r.choice([*SIZES, 70]), r.choice(SIZES), r.choice(SIZES)
     sizes = [(batch, dim), (batch, dim), (rank, dim), (dim, rank), (dim,)]
@@ -350,6 +356,7 @@ MAKERS: dict[str, Callable[[random.Random], Arguments]] = {
     "nasrec.embedding_bag_update": embedding_bag_update,
     "nasrec.fm_interaction": interaction,
     "nasrec.fm_interaction_backward": fm_interaction_backward,
+    "nasrec.intern_keys": intern_keys,
     "nasrec.low_rank_cross": low_rank_cross,
     "nasrec.low_rank_cross_backward": low_rank_cross_backward,
     "nasrec.set_isa": lambda r: [r.choice(["portable", "avx2", "avx512"])],

@@ -31,19 +31,22 @@ def test_a_row_by_hand(tmp_path: Path) -> None:
     frame = read(write(tmp_path, "\t".join(fields), GOOD))
     assert frame.shape == (2, 40)
     assert frame.row(0)[:4] == (0, -1.0, None, 1382.0)
-    assert frame.row(0)[14:17] == ("68fd1e64", None, "ab")
-    assert frame["label"].dtype == pl.UInt8 and frame["I1"].dtype == pl.Float64 and frame["C1"].dtype == pl.String
+    assert frame.row(0)[14:17] == (0x68FD1E64, None, 0xAB)
+    assert frame["label"].dtype == pl.UInt8 and frame["I1"].dtype == pl.Float64 and frame["C1"].dtype == pl.UInt32
 
 
 def test_last_line_may_lack_its_end_and_lines_may_end_as_on_windows(tmp_path: Path) -> None:
     path = tmp_path / "train.txt"
     path.write_bytes((GOOD + "\r\n" + GOOD).encode())
-    assert read(path)["C26"].to_list() == ["00ff00ff"] * 2
+    assert read(path)["C26"].to_list() == [0x00FF00FF] * 2
 
 
-def test_a_quote_is_an_ordinary_character(tmp_path: Path) -> None:
-    path = write(tmp_path, GOOD, GOOD.removesuffix("00ff00ff") + '"x', GOOD)
-    assert read(path)["C26"].to_list() == ["00ff00ff", '"x', "00ff00ff"]
+@pytest.mark.parametrize("bad", ["00fg00ff", "123456789", '"', "0x12"])
+def test_broken_hexadecimal_digits_are_named(tmp_path: Path, bad: str) -> None:
+    with pytest.raises(InputError) as caught:
+        read(write(tmp_path, GOOD, GOOD.removesuffix("00ff00ff") + bad, GOOD))
+    expected = f"line 2, field 'C26': value {bad!r}, expected 1 to 8 hexadecimal digits, or nothing where it is missing"
+    assert str(caught.value) == f"{tmp_path / 'train.txt'}, {expected}"
 
 
 def without_last_field(line: str) -> str:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nasrec.data import dataset
 from nasrec.data.arrays import Arrays, bag_ids, bag_offsets
 from nasrec.data.batch import Batch
 from nasrec.data.dataset import Dataset
@@ -98,3 +99,37 @@ def test_an_id_beyond_a_multi_hot_table(tmp_path: Path) -> None:
 def _shape(path: Path) -> tuple[str, tuple[int, ...]]:
     array = np.load(path)
     return str(array.dtype), array.shape
+
+
+@pytest.fixture
+def large(arrays: Arrays, monkeypatch: pytest.MonkeyPatch) -> Dataset:
+    """The same rows as if they were too many to be shuffled wholly: blocks of 8 rows, 3 at a time."""
+    monkeypatch.setattr(dataset, "SHUFFLED_ROWS", ROWS - 1)
+    monkeypatch.setattr(dataset, "BLOCK_ROWS", 8)
+    monkeypatch.setattr(dataset, "GROUP_BLOCKS", 3)
+    return Dataset(arrays, np.arange(1, ROWS))
+
+
+@pytest.mark.parametrize("size", [1, 7, 24, 25, 102, 200])
+@pytest.mark.parametrize("drop", [False, True])
+def test_shuffled_by_blocks_every_row_comes_once_and_a_resume_goes_on(large: Dataset, size: int, drop: bool) -> None:
+    batches = [rows_in(batch) for batch in large.batches(size, seed=5, drop_last=drop)]
+    seen = [row for batch in batches for row in batch]
+    assert len(seen) == len(set(seen)) == ((ROWS - 1) // size * size if drop else ROWS - 1)
+    assert all(len(batch) == size for batch in batches[: len(batches) if drop else -1])
+    for start in (1, 3, len(batches)):
+        assert [rows_in(batch) for batch in large.batches(size, seed=5, start=start, drop_last=drop)] == batches[start:]
+    assert [rows_in(batch) for batch in large.batches(size, seed=6, drop_last=drop)] != batches or not seen
+
+
+def test_a_group_holds_whole_blocks_in_random_order(large: Dataset) -> None:
+    seen = np.array([row for batch in large.batches(8, seed=5) for row in rows_in(batch)])
+    group = seen[:24] - 1
+    assert sorted(np.bincount(group // 8)[np.unique(group // 8)]) in ([8, 8, 8], [6, 8, 8])
+    assert (np.diff(group) < 0).any() and len(set((seen[:8] - 1) // 8)) > 1
+
+
+def test_a_sample_of_a_large_log_is_spread_over_it(large: Dataset) -> None:
+    few, more = large.head(10)._rows, large.head(50)._rows
+    assert np.array_equal(few, more[:10]) and len(set(more.tolist())) == 50
+    assert np.diff(np.sort(few)).max() <= 20 and len(large.head(1000)) == ROWS - 1

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import tempfile
 import zlib
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
+from frame_log import FrameLog
 
 from nasrec.data.encoder import Encoder, EncodingOptions
 from nasrec.data.features import Features, Table
-from nasrec.data.fit import fit_encoder
+from nasrec.data.prepare import prepare
 from nasrec.data.schema import Column, Schema
 from nasrec.data.vocabulary import Hashing, Vocabulary
 from nasrec.errors import InputError
@@ -30,10 +32,17 @@ FRAME = pl.DataFrame(
 
 
 def fit(frame: pl.DataFrame = FRAME, train: slice = slice(0, 5), **options: object) -> Encoder:
-    in_train = np.zeros(frame.height, bool)
-    in_train[train] = True
+    """The encoder that preparing `frame` leads to, as two frames of a log."""
+    places = pl.Series("part", [2] * frame.height, dtype=pl.UInt8)
+    places[list(range(*train.indices(frame.height)))] = 0
+    log = frame.with_columns(places)
     half = frame.height // 2
-    return fit_encoder([frame[:half], frame[half:]], SCHEMA, EncodingOptions(**options), in_train, lambda done: None)
+    schema = Schema((*SCHEMA.columns, Column("part", "split")))
+    with tempfile.TemporaryDirectory() as folder:
+        source = FrameLog([log[:half], log[half:]], schema)
+        data = prepare(source, Path(folder) / "p", seed=0, options=EncodingOptions(**options), split="own")
+        assert data.encoder.to_json() == Encoder.load(data.folder).to_json()
+        return data.encoder
 
 
 def test_a_vocabulary_by_hand() -> None:
@@ -64,9 +73,12 @@ def test_both_sides_of_the_cap(max_rows: int, kept: int) -> None:
     assert field.encode(FRAME["u"]).max() == 1 + kept
 
 
-def test_merging_partial_counts_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reading_in_small_steps_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = fit(min_count=1).fields[1]
-    monkeypatch.setattr("nasrec.data.fit.MERGE_ROWS", 0)
+    monkeypatch.setattr("nasrec.data.read_rows.KEEP_ROWS", 1)
+    monkeypatch.setattr("nasrec.data.assign_ids.CHUNK", 2)
+    monkeypatch.setattr("nasrec.data.dictionary.CHUNK", 1)
+    monkeypatch.setattr("nasrec.data.dictionary.FEWEST_SLOTS", 2)
     parts = fit(min_count=1).fields[1]
     assert isinstance(whole, Vocabulary) and isinstance(parts, Vocabulary) and whole.values.equals(parts.values)
 

@@ -114,6 +114,18 @@ def test_a_bad_csv_is_refused(tmp_path: Path, content: str, said: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_the_shipped_schema_of_movielens(tmp_path: Path) -> None:
+    example = Path(__file__).parents[3] / "examples/movielens1m.toml"
+    row = {"label": 1, "user": 1, "movie": 1193, "gender": "F", "age": 1, "occupation": 10, "zip": "48067"}
+    frame = pl.DataFrame([{**row, "genres": "Drama|War", "year": 1975}])
+    frame.write_parquet(tmp_path / "ratings.parquet")
+    data = read(table(tmp_path, example.read_text()))
+    assert data["genres"].to_list() == [["Drama", "War"]] and data["zip"].to_list() == ["48067"]
+    frame.drop("zip").write_parquet(tmp_path / "ratings.parquet")
+    with pytest.raises(InputError, match=r"ratings.parquet: no column 'zip', which .* names"):
+        table(tmp_path, example.read_text())
+
+
 def parquet_log(path: Path) -> None:
     rows = 20_000
     columns = {"clicked": [1, 0], "price": [1.0, 2.0], "user": ["a", "b"], "tags": ["a|b", ""]}
@@ -174,9 +186,8 @@ def test_avazu_and_movielens(shared: Path, tmp_path: Path) -> None:
     frame = read(table(tmp_path, AVAZU.format(log) + "".join(f'{name} = "category"\n' for name in names)))
     assert frame.shape == (9_999, 23)
     ratings = shared / "data/movielens1m/ratings.parquet"
-    columns = "".join(f'{name} = "category"\n' for name in ("user", "movie", "gender", "age", "occupation", "zip"))
-    schema = f'files = ["{ratings}"]\n[columns]\nlabel = "label"\n{columns}genres = "bag"\nyear = "category"\n'
-    source = table(tmp_path, schema)
+    example = Path(__file__).parents[3] / "examples/movielens1m.toml"
+    source = table(tmp_path, example.read_text().replace("ratings.parquet", str(ratings)))
     assert source.rows == 591_397
     first = next(iter(source.frames()))
     assert first["genres"].list.len().max() > 1 and first["year"].dtype == pl.String
