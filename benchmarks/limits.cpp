@@ -56,7 +56,7 @@ struct Bytes32 {  // 32 vectors, tables of 16 sums, in each half of the register
   static Lanes read(const uint8_t* from) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)); }
   static void write(uint8_t* to, Lanes value) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), value); }
   static Lanes add(Lanes sum, Lanes table, Lanes index) {
-    return _mm256_adds_epu8(sum, _mm256_shuffle_epi8(table, index));
+    return _mm256_add_epi8(sum, _mm256_shuffle_epi8(table, index));
   }
 };
 #if defined(__AVX512VBMI__)
@@ -67,7 +67,7 @@ struct Bytes64 {  // 64 vectors, tables of 64 sums
   static Lanes read(const uint8_t* from) { return _mm512_loadu_si512(from); }
   static void write(uint8_t* to, Lanes value) { _mm512_storeu_si512(to, value); }
   static Lanes add(Lanes sum, Lanes table, Lanes index) {
-    return _mm512_adds_epu8(sum, _mm512_permutexvar_epi8(index, table));
+    return _mm512_add_epi8(sum, _mm512_permutexvar_epi8(index, table));
   }
 };
 #elif defined(__AVX512BW__)
@@ -80,7 +80,7 @@ struct Bytes64 {  // 64 vectors, tables of 16 sums, in each quarter of the regis
   static Lanes read(const uint8_t* from) { return _mm512_loadu_si512(from); }
   static void write(uint8_t* to, Lanes value) { _mm512_storeu_si512(to, value); }
   static Lanes add(Lanes sum, Lanes table, Lanes index) {
-    return _mm512_adds_epu8(sum, _mm512_shuffle_epi8(table, index));
+    return _mm512_add_epi8(sum, _mm512_shuffle_epi8(table, index));
   }
 };
 #endif
@@ -224,8 +224,8 @@ int look_up_rows(int lanes) {
 
 // The inner loop of a crossbar product by table look-ups, alone: no slicing of inputs, no conversion, no shift-and-add.
 // A column of a block takes `steps` tables of partial sums, by number from a list that lies in the caches; the bits of
-// 64 vectors in 8 phases index them; sums saturate. numbers [columns][steps], tables [list][1 << look_up_rows], index
-// [steps * 8 * 64], out [threads][2 * 8 * 64].
+// 64 vectors in 8 phases index them; the sums of a column fit a byte, so nothing saturates. numbers [columns][steps],
+// tables [list][1 << look_up_rows], index [steps * 8 * 64], out [threads][2 * 8 * 64].
 void look_up(int lanes, int64_t columns, int64_t steps, const uint16_t* numbers, const uint8_t* tables,
              const uint8_t* index, uint8_t* out, int threads) {
 #if defined(__AVX512BW__)

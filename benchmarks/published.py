@@ -10,7 +10,7 @@ from nasrec.hardware import workload_of
 from nasrec.interop import arch_from_official
 from pimsim import Workload
 
-SPACE = Path(__file__).with_name("criteo_space.toml")
+SPACE = Path(__file__).resolve().parents[1] / "examples" / "criteo_space.toml"
 # Rows of Criteo's 26 tables, the one for unknown values included (nasrec's encoder on the Kaggle log).
 _ROWS = (1461, 584, 10131227, 2202609, 306, 25, 12518, 634, 4, 93146, 5684, 8351593, 3195, 28, 14993, 5461307, 11, 5653,
          2174, 5, 7046548, 19, 16, 286182, 106, 142573)

@@ -1,0 +1,35 @@
+"""The files in examples/ are what README and CONTRIBUTING say they are."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from math import prod
+from pathlib import Path
+
+from benchmarks.published import SPACE, criteo_full
+from pimsim.files import read_workload
+from pimsim.space_file import space_from_toml
+
+ROOT = Path(__file__).resolve().parents[1]
+EXAMPLES = ROOT / "examples"
+
+
+def test_the_workload_is_the_published_architecture() -> None:
+    assert read_workload(EXAMPLES / "criteo_full.json") == criteo_full()
+
+
+def test_the_space_has_as_many_chips_as_it_says() -> None:
+    assert SPACE.parent == EXAMPLES
+    said = SPACE.read_text(encoding="utf-8").split()[1]
+    assert f"{prod(map(len, space_from_toml(SPACE).axes.values())):,}" == said
+
+
+def test_the_chip_runs_the_workload() -> None:
+    command = [Path(sys.executable).with_name("pimsim"), "evaluate", "examples/criteo_full.json"]
+    run = subprocess.run([*command, "--chip", "examples/small_adc.toml", "--json"],
+                         capture_output=True, text=True, check=True, cwd=ROOT)
+    report = json.loads(run.stdout)
+    assert report["workload"] == "criteo_full"
+    assert report["energy_j"] > report["dynamic_j"] > 0
