@@ -1,8 +1,9 @@
 """The silicon process that a chip's figures are stated for, and scaling from one node to another.
 
 Stillmaker & Baas, Scaling equations for the accurate prediction of CMOS device performance from 180 nm to 7 nm
-(Integration 58, 2017). The coefficients are those that two public implementations agree on to the last digit (UCLA's
-nodeScale; Accelergy's library for energy, EPFL's scaled-tech for delay); from 45 nm down high-performance devices.
+(Integration 58, 2017). The coefficients are those of UCLA's nodeScale, from 45 nm down of high-performance devices.
+Accelergy's library has the same for energy, but for 45 and 32 nm, where it takes the low-power rows; EPFL's
+scaled-tech the same for delay at 45, 14, 10 and 7 nm. The other delays have this one source.
 """
 
 from __future__ import annotations
