@@ -51,6 +51,10 @@ RowFormat format_of(const py::object& table) {
 
 // A table of numbers as contiguous, aligned memory.
 py::array numbers(const py::object& table, RowFormat format, int64_t index) {
+  if (format == RowFormat::float32 && py::isinstance<Array<float>>(table)) {  // as most are: nothing to lay out anew
+    const auto array = py::reinterpret_borrow<py::array>(table);
+    if ((array.flags() & bind::kAligned) != 0) return array;
+  }
   if (format == RowFormat::float32) return input<float>(table, at("tables", index), 2);
   if (format == RowFormat::bfloat16) return input<uint16_t>(table, at("tables", index), 2);
   if (!py::isinstance<py::array>(table) || !is_float16(py::reinterpret_borrow<py::array>(table))) {

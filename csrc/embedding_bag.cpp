@@ -9,8 +9,11 @@ namespace {
 constexpr int64_t kBags = 64;         // bags of one table that a thread takes at a time
 constexpr int64_t kLookups = 1024;    // lookups that a thread takes at a time where there is one id per table
 constexpr int64_t kLine = 64;         // bytes of a cache line
-constexpr int64_t kLinesAhead = 64;   // cache lines on their way at a time (measured: 32 to 128 are alike)
-constexpr int64_t kMostAhead = 32;    // lookups between a prefetch and its use, at most
+// Prefetches go to the second cache: the first has too few misses under way for rows that come from memory. Measured on
+// Zen 4, pooling 20 of uniform ids: 1.4 to 1.6 times as fast as the first cache, and 1.6 to 2.6 times this far ahead.
+constexpr int kSecondCache = 2;         // as __builtin_prefetch has it
+constexpr int64_t kLinesAhead = 256;    // cache lines on their way at a time
+constexpr int64_t kMostAhead = 128;     // lookups between a prefetch and its use, at most
 constexpr int64_t kStreamed = 4 << 20;  // bytes of a result that goes past the caches: below, who reads it next would
                                         // wait longer than was saved (measured with that reading)
 
@@ -62,14 +65,14 @@ template <class Row, int kVectors, bool kExact>
   constexpr int64_t kBytes = kBytesOf<Row, kVectors>;
   const char* const row = place(table.rows, id, stride_of<Row, kVectors, kExact>(bags));
 #pragma GCC unroll 16
-  for (int64_t i = 0; i < kBytes; i += kLine) __builtin_prefetch(place(row, i, 1));
+  for (int64_t i = 0; i < kBytes; i += kLine) __builtin_prefetch(place(row, i, 1), 0, kSecondCache);
   if (!kExact) {
     constexpr int64_t kNext = (kBytes + kLine - 1) / kLine * kLine;
-    for (int64_t i = kNext; i < bags.bytes; i += kLine) __builtin_prefetch(place(row, i, 1));
-    if (bags.straddles) __builtin_prefetch(place(row, bags.bytes - 1, 1));
+    for (int64_t i = kNext; i < bags.bytes; i += kLine) __builtin_prefetch(place(row, i, 1), 0, kSecondCache);
+    if (bags.straddles) __builtin_prefetch(place(row, bags.bytes - 1, 1), 0, kSecondCache);
   }
   if (Row::kScaled && (kExact || bags.apart)) {
-    __builtin_prefetch(place(table.scale_bias, id, scale_bias_stride<kExact>(bags)));
+    __builtin_prefetch(place(table.scale_bias, id, scale_bias_stride<kExact>(bags)), 0, kSecondCache);
   }
 }
 
@@ -190,7 +193,7 @@ bool pool_samples(const Bags& bags, int64_t from, int64_t to) {
   if (!all_inside(ids, to - from, tables, bags.tables.counts)) return false;
   const float* weights = kWeighted ? bags.lookups.weights + from * tables : nullptr;
   float* out = bags.out + from * tables * bags.tables.dim;
-  const int64_t ahead = (bags.ahead + tables - 1) / tables;  // samples
+  const int64_t ahead = bags.streamed ? (bags.ahead + tables - 1) / tables : 1;  // samples; a short call pays for more
   for (int64_t b = 0; b < ahead && from + b < to; ++b) {
     for (int64_t t = 0; t < tables; ++t) prefetch<Row, kVectors, kExact>(bags, Table(bags.tables, t), ids[b * tables + t]);
   }
