@@ -1,69 +1,71 @@
-"""How much memory a piece of work took at most."""
+"""The peak memory of a piece of work, also where such pieces contain one another."""
 
 from __future__ import annotations
 
-import contextlib
 import resource
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+MIB = 1 << 20
 
 _STATUS = Path("/proc/self/status")
 _RESET = Path("/proc/self/clear_refs")
-
-_open: list[PeakMemory] = []
+_measured: list[PeakMemory] = []  # those under way, the outermost first
 
 
 class PeakMemory:
-    """The most memory (bytes, resident) that this process held since the measurement began, or while it lasted.
-
-    Pages of mapped files count, though the system takes them back when it needs room. Where the system cannot begin
-    anew (it is not Linux), the peak is that of the whole process so far.
-    """
+    """The most memory that this process held (resident, mapped files included) while a piece of work ran."""
 
     def __init__(self) -> None:
-        """Nothing seen yet."""
-        self._seen = 0
-        self._over = False
+        self._bytes = 0
 
     @property
     def bytes(self) -> int:
-        """The peak in bytes."""
-        return self._seen if self._over else max(self._seen, _high_water())
+        """The peak so far."""
+        return max(self._bytes, _process_peak()) if self in _measured else self._bytes
 
-    def _note(self, size: int) -> None:
-        self._seen = max(self._seen, size)
+    @property
+    def mib(self) -> int:
+        """The peak so far in MiB, rounded up."""
+        return -(-self.bytes // MIB)
+
+    def note(self, peak: int) -> None:
+        """Take account of a peak of `peak` bytes."""
+        self._bytes = max(self._bytes, peak)
 
 
 @contextmanager
 def peak_memory() -> Iterator[PeakMemory]:
-    """Measure the block's peak of memory; blocks may lie in each other."""
-    before = _high_water()
-    for outer in _open:
-        outer._note(before)
-    with contextlib.suppress(OSError):
-        _RESET.write_text("5")  # the high-water mark falls to what is resident now
+    """Measure the peak memory of this process while the block runs.
+
+    Linux counts from the beginning of the block (its high-water mark is set back; outer blocks remember theirs).
+    Elsewhere, or where that is not allowed, it is the peak of the process since its start.
+    """
+    _note_peak()
     measured = PeakMemory()
-    _open.append(measured)
+    _measured.append(measured)
     try:
         yield measured
     finally:
-        _open.remove(measured)
-        peak = _high_water()
-        for one in (measured, *_open):
-            one._note(peak)
-        measured._over = True
+        _note_peak()
+        _measured.remove(measured)
 
 
-def as_text(size: int) -> str:
-    """A number of bytes for people."""
-    return f"{size / 2**30:.2f} GiB" if size >= 2**30 else f"{size / 2**20:.0f} MiB"
+def _note_peak() -> None:
+    """Let every block under way know the mark, and set it back."""
+    peak = _process_peak()
+    for measured in _measured:
+        measured.note(peak)
+    with suppress(OSError):
+        _RESET.write_text("5")  # man 5 proc: resets the peak resident set size
 
 
-def _high_water() -> int:
-    with contextlib.suppress(OSError, StopIteration):
-        line = next(line for line in _STATUS.read_text().splitlines() if line.startswith("VmHWM:"))
-        return int(line.split()[1]) * 1024
-    unit = 1 if sys.platform == "darwin" else 1024
+def _process_peak() -> int:
+    with suppress(OSError):
+        for line in _STATUS.read_text(encoding="ascii", errors="replace").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) << 10
+    unit = 1 if sys.platform == "darwin" else 1 << 10
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

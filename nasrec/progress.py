@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from nasrec.memory import as_text, peak_memory
+from nasrec.memory import peak_memory
 
 Report = Callable[[int, int | None], None]
 """What long functions call as they go: the amount done so far (from the very beginning, also after a resume) and the
@@ -127,27 +127,26 @@ def stage(
 
     `console` defaults to standard error, so that what a command prints stays clean: on a terminal a bar, elsewhere a
     line every half minute. Both end with one line that says how long it took, how many units a second, and the peak of
-    memory; an exception leaves no such line.
+    this process's memory meanwhile; an exception leaves no such line.
     """
     console = console or Console(stderr=True, soft_wrap=True)
-    if _lines_only or not console.is_terminal:
-        lines = _Lines(description, total, unit, console)
-        with peak_memory() as peak:
-            yield lines
-        _finish(console, lines, peak.bytes)
-        return
-    columns: tuple[ProgressColumn, ...] = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=28),
-        _Amount(),
-        TimeRemainingColumn(compact=True),
-        TextColumn("{task.fields[remark]}", style="dim"),
-    )
-    with peak_memory() as peak, Progress(*columns, console=console, transient=True) as bars:
-        bar = _Bar(description, total, unit, bars)
-        yield bar
-    _finish(console, bar, peak.bytes)
+    with peak_memory() as memory:
+        if _lines_only or not console.is_terminal:
+            shown: Stage = _Lines(description, total, unit, console)
+            yield shown
+        else:
+            columns: tuple[ProgressColumn, ...] = (
+                SpinnerColumn(),
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=28),
+                _Amount(),
+                TimeRemainingColumn(compact=True),
+                TextColumn("{task.fields[remark]}", style="dim"),
+            )
+            with Progress(*columns, console=console, transient=True) as bars:
+                shown = _Bar(description, total, unit, bars)
+                yield shown
+    _finish(console, shown, memory.mib)
 
 
 def print_line(console: Console, text: str) -> None:
@@ -155,11 +154,11 @@ def print_line(console: Console, text: str) -> None:
     console.print(text, markup=False, highlight=False)
 
 
-def _finish(console: Console, finished: Stage, peak_bytes: int) -> None:
+def _finish(console: Console, finished: Stage, peak_mib: int) -> None:
+    remark = f", {finished.remark}" if finished.remark else ""
     amount = f"{finished.done:,} {finished.unit} in " if finished.done else ""
     speed = f", {_speed(finished.rate)}" if finished.rate else ""
-    remark = f", {finished.remark}" if finished.remark else ""
-    spent = f"{amount}{_duration(finished.seconds)}{speed}, {as_text(peak_bytes)} of memory"
+    spent = f"{amount}{_duration(finished.seconds)}{speed}, peak {peak_mib:,} MiB"
     print_line(console, f"{finished.description}: {spent}{remark}")
 
 
