@@ -1,4 +1,4 @@
-"""The command line: `nasrec codesign | prepare | score | report`."""
+"""The command line: `nasrec codesign | search | prepare | score | report`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from nasrec.errors import InputError, TrainingDiverged, WorkerLost
+from nasrec.cli_search import search
+from nasrec.errors import InputError, Stopped, TrainingDiverged, WorkerLost
 
 app = typer.Typer(
     help="Find a recommender model and the ReRAM chip that runs it, together.",
@@ -20,6 +21,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.command()(search)
 _output = Console(soft_wrap=True)
 
 
@@ -36,7 +38,7 @@ def codesign(
     ] = 0,
 ) -> None:
     """Search model and chip together, retrain the winners, write the report."""
-    from nasrec.data.source import open_source
+    from nasrec.data.source import absolute_source, open_source
     from nasrec.options import CodesignOptions, load_options
     from nasrec.run import Run
     from nasrec.workers import cores
@@ -46,7 +48,7 @@ def codesign(
         run = replace(run, workers=workers or run.workers)
     else:
         options = CodesignOptions() if config is None else load_options(config)
-        source = _absolute(data)
+        source = absolute_source(data)
         open_source(source)  # what cannot be found or described is said before a folder is made
         run = Run.create(out, source, options, workers or cores())
     try:
@@ -99,9 +101,10 @@ def score(
     as_json: Annotated[bool, typer.Option("--json", help="print a JSON list")] = False,
 ) -> None:
     """Log loss and AUC of a run's winners on other data, in float and as their chips compute."""
+    from nasrec.data.source import absolute_source
     from nasrec.score_run import score_run
 
-    rows = score_run(run, _absolute(data))
+    rows = score_run(run, absolute_source(data))
     if as_json:
         typer.echo(json.dumps(rows, indent=1))
         return
@@ -134,6 +137,8 @@ def main() -> None:
         _fail(str(error), 2)
     except TrainingDiverged as error:
         _fail(str(error), 3)
+    except Stopped as error:
+        _fail(str(error), error.code)
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         _fail(f"{place}{error.strerror or error}", 2)
@@ -142,14 +147,6 @@ def main() -> None:
 def _fail(message: str, code: int) -> NoReturn:
     typer.echo(f"nasrec: {' '.join(message.split())}", err=True)
     sys.exit(code)
-
-
-def _absolute(data: str) -> str:
-    """`data` with its path made absolute, so that a run resumes from any folder."""
-    kind, _, place = data.partition(":")
-    if kind not in ("criteo", "avazu", "kdd", "table", "prepared") or not place:
-        return data
-    return f"{kind}:{Path(place).resolve()}"
 
 
 def _print_summary(file: Path) -> None:
