@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from nasrec.options import DataOptions, SpaceOptions
 from nasrec.sections import Bits, Count, Rate, Section
@@ -85,6 +85,12 @@ class EvolutionOptions(Section):
     mutations: Count = 6
     beta: Annotated[float, Field(ge=0)] = 0.0
     target_macs: Count | None = None
+
+    @model_validator(mode="after")
+    def _beta_has_its_target(self) -> Self:
+        if self.beta > 0 and self.target_macs is None:
+            raise ValueError("beta counts only with target_macs")
+        return self
 
     @property
     def evaluations(self) -> int:
