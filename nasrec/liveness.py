@@ -46,6 +46,11 @@ def live_blocks(arch: Arch) -> tuple[LiveBlock, ...]:
     return tuple(reversed(live))
 
 
+def all_blocks(arch: Arch) -> tuple[LiveBlock, ...]:
+    """What `live_blocks` would be if everything were read: the official code builds and runs dead parts too."""
+    return tuple(LiveBlock(True, True, True, True, block.dsi, block.fm) for block in arch.blocks)
+
+
 def canonical(arch: Arch) -> Arch:
     """The same network with every gene that nobody reads set to its plainest value.
 
