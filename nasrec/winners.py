@@ -14,7 +14,7 @@ from nasrec.checkpoint import load_checkpoint, save_weights
 from nasrec.data.features import Features
 from nasrec.files import read_json, write_json, write_text
 from nasrec.hardware import chip_to_toml, choice_from_toml, workload_of
-from nasrec.liveness import canonical
+from nasrec.liveness import network
 from nasrec.model.subnet import Subnet
 from nasrec.search.objectives import front, knee
 
@@ -37,9 +37,9 @@ def pick_finalists(trials: Sequence[dict[str, Any]], reference: Sequence[float],
     fresh: list[int] = []
     again: list[int] = []
     for index in by_loss:
-        network = canonical(Candidate.from_json(pool[index]["candidate"]).arch.with_precision(FLOAT))
-        (again if network in networks else fresh).append(index)
-        networks.add(network)
+        trained = network(Candidate.from_json(pool[index]["candidate"]).arch.with_precision(FLOAT))
+        (again if trained in networks else fresh).append(index)
+        networks.add(trained)
     chosen = list(dict.fromkeys([by_loss[0], by_energy[0], middle, *fresh, *again]))[:count]
     return [Candidate.from_json(pool[index]["candidate"]) for index in chosen]
 
