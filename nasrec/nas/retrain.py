@@ -12,10 +12,10 @@ from typing import Any
 import torch
 
 from nasrec.arch import Arch
+from nasrec.arch_file import write_arch
 from nasrec.checkpoint import save_weights
 from nasrec.data.keepsake import save_keepsake
 from nasrec.errors import TrainingDiverged
-from nasrec.files import write_json
 from nasrec.metrics import auc, log_loss
 from nasrec.model.subnet import Subnet
 from nasrec.nas.run import SearchRun
@@ -23,7 +23,6 @@ from nasrec.predict import predict
 from nasrec.progress import stage
 from nasrec.run_data import prepared_data
 from nasrec.train import train_subnet
-from nasrec.winners import ARCH_FORMAT
 
 KEEPSAKE = "data"  # beside the winner's weights: what scoring other rows takes, should the run's data be gone
 KEPT_ROWS = 1024
@@ -138,7 +137,6 @@ def write_model(run: SearchRun, arch: Arch, model: Subnet) -> None:
     """Write `arch.json`, `weights.safetensors` and the encoder of the run's data into `run.best`."""
     data = prepared_data(run)
     save_keepsake(run.best / KEEPSAKE, data.encoder, data.split("train").head(KEPT_ROWS))
-    described = {"format": ARCH_FORMAT, "version": 1, **arch.to_json(), "features": data.features.to_json()}
-    write_json(run.best / "arch.json", described)
+    write_arch(run.best / "arch.json", arch, data.features)
     save_weights(run.best / "weights.safetensors", model)
 
