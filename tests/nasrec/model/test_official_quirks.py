@@ -116,17 +116,22 @@ def test_a_sum_adds_in_the_supernet_too() -> None:
     assert torch.equal(net(archs[0], dense, IDS), net(archs[1], dense, IDS))
 
 
-def test_mutation_draws_inputs_as_sampling_does() -> None:
-    """Left out: official mutations (and the first population) draw the number of inputs uniformly from 1 to 4."""
+@pytest.mark.parametrize(("connections", "low", "high"), [("binomial", 0.06, 0.19), ("uniform", 0.19, 0.33)])
+def test_the_number_of_inputs_of_mutations(connections: str, low: float, high: float) -> None:
+    """Option: official mutations, and the first population, draw it uniformly from 1 to 4, and not 1 + Binomial(3, ½).
+
+    So 1 and 4 come in a quarter of all draws, and not in an eighth. Draws that change nothing aren't seen: the set
+    that is there before is one of many.
+    """
     rng = np.random.default_rng(0)
-    arch = FULL.sample(rng)
-    counts = []
-    while len(counts) < 250:
-        block = FULL.mutate(arch, rng).blocks[6]
-        if block.dense_inputs != arch.blocks[6].dense_inputs:
-            counts.append(len(block.dense_inputs))
-    # 1 + Binomial(3, 0.5): 1 and 4 an eighth each, where a uniform draw has a quarter.
-    assert 0.06 < counts.count(4) / len(counts) < 0.19
+    space = replace(FULL, connections=connections)
+    before = (0, 1)
+    arch = space.sample(rng)
+    arch = replace(arch, blocks=(*arch.blocks[:6], replace(arch.blocks[6], dense_inputs=before)))
+    drawn = [space.mutate(arch, rng).blocks[6].dense_inputs for _ in range(16_000)]
+    counts = [len(inputs) for inputs in drawn if inputs != before]
+    assert len(counts) > 200
+    assert low < counts.count(4) / len(counts) < high
 
 
 def test_small_leaves_left_and_right_alone() -> None:
