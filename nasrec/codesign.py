@@ -10,8 +10,8 @@ import optuna
 import torch
 
 from nasrec.arch import Candidate
-from nasrec.checkpoint import load_checkpoint, restore
-from nasrec.data.keepsake import save_keepsake
+from nasrec.checkpoint import check_encoder, load_checkpoint, restore, restore_file
+from nasrec.data.keepsake import VOCABULARY, KeptEncoder, keep_encoder, save_keepsake
 from nasrec.data.prepare import prepare
 from nasrec.data.prepared import PREPARED_JSON, Prepared
 from nasrec.data.source import open_source
@@ -41,6 +41,7 @@ def codesign(run: Run) -> Path:
     """
     remove_leftovers(run.folder)
     data = prepared_data(run)
+    _kept_encoder(run, data)  # before the stages, which may run side by side
     section = run.options.search
     first = f"baseline-{WARM_START}"  # the supernet may start from it
     trained = {first: run.stage(first, partial(_train_baseline, run, WARM_START))}
@@ -90,6 +91,11 @@ def prepared_data(run: Run) -> Prepared:
     return Prepared.open(folder)
 
 
+def _kept_encoder(run: Run, data: Prepared) -> KeptEncoder:
+    """The copy of the vocabulary that the run's checkpoints name."""
+    return keep_encoder(run.folder / VOCABULARY, data.folder)
+
+
 def winner_folder(run: Run, place: int) -> Path:
     """Where the files of the winner at `place` (from 0) are."""
     return run.folder / "best" / str(place)
@@ -112,7 +118,8 @@ def _prepare(run: Run, folder: Path) -> dict[str, int]:
 
 
 def _train_baseline(run: Run, name: str) -> dict[str, Any]:
-    return train_baseline(name, run.folder, prepared_data(run), run.options)
+    data = prepared_data(run)
+    return train_baseline(name, run.folder, data, run.options, _kept_encoder(run, data))
 
 
 def _finalist_folder(run: Run, number: int) -> Path:
@@ -120,7 +127,8 @@ def _finalist_folder(run: Run, number: int) -> Path:
 
 
 def _train_finalist(run: Run, number: int, candidate: Candidate) -> dict[str, Any]:
-    return train_finalist(candidate, _finalist_folder(run, number), prepared_data(run), run.options)
+    data = prepared_data(run)
+    return train_finalist(candidate, _finalist_folder(run, number), data, run.options, _kept_encoder(run, data))
 
 
 def _crown(run: Run, place: int, name: str, number: int, genes: dict[str, Any]) -> dict[str, Any]:
@@ -148,7 +156,12 @@ def _train_supernet(run: Run) -> dict[str, Any]:
         _warm_start(supernet, baseline_weights(run.folder, WARM_START))
     with stage("supernet: training", unit="rows") as progress:
         log = train_supernet(
-            supernet, data.split("train"), section, checkpoint=_supernet_checkpoint(run), progress=progress
+            supernet,
+            data.split("train"),
+            section,
+            checkpoint=_supernet_checkpoint(run),
+            progress=progress,
+            encoder=_kept_encoder(run, data),
         )
         progress.note(f"log loss {log.losses[-1][1]:.4f}")
     return log.to_json()
@@ -164,12 +177,8 @@ def _warm_start(supernet: Supernet, weights: Path) -> None:
 def _trained_supernet(run: Run, data: Prepared) -> Supernet:
     supernet = _supernet(run, data)
     path = _supernet_checkpoint(run)
-    weights = {
-        name.removeprefix("model."): tensor
-        for name, tensor in load_checkpoint(path).tensors.items()
-        if name.startswith("model.")
-    }
-    restore(supernet.state_dict(), weights, str(path))
+    check_encoder(path, _kept_encoder(run, data))
+    restore_file(path, supernet.state_dict(), "model.")
     return supernet
 
 

@@ -1,0 +1,153 @@
+"""Two processes train as one: the same losses, the same weights, the same file to go on from."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import train_together as job
+from safetensors.torch import load_file
+
+from nasrec.data.dataset import share_of
+from nasrec.distributed import BUCKET_BYTES, Team, _buckets, joined_team, team
+from nasrec.errors import InputError
+from nasrec.model.embedding import EmbeddingTables
+from nasrec.predict import predict
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What two processes found, and the training of one alone that they went on with."""
+    place = tmp_path_factory.mktemp("together")
+    (place / "alone").mkdir()
+    job.of_subnet(job.dlrm(), place / "kept" / "c.safetensors", place / "half")
+    (place / "alone").rmdir()
+    (place / "half").rename(place / "alone")
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    path = os.pathsep.join([str(HERE), str(HERE.parents[1])])
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path, "GLOO_SOCKET_IFNAME": "lo"}
+    done = subprocess.run(
+        [*command, HERE / "train_together.py", place], capture_output=True, text=True, env=environment, timeout=120,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return place
+
+
+def found(folder: Path, rank: int = 0) -> Any:
+    return json.loads((folder / f"found-{rank}.json").read_text())
+
+
+def assert_same_curve(log: Any, expected: Any) -> None:
+    assert [step for step, _ in log["losses"]] == [step for step, _ in expected.losses]
+    np.testing.assert_allclose([loss for _, loss in log["losses"]], [loss for _, loss in expected.losses], rtol=1e-6)
+    assert log["best_epoch"] == expected.best_epoch
+    losses = [score.log_loss for score in expected.scores]
+    np.testing.assert_allclose([score["log_loss"] for score in log["scores"]], losses, rtol=1e-6)
+
+
+def assert_close_state(file: Path, model: torch.nn.Module, tolerance: float) -> None:
+    state = load_file(file)
+    assert set(state) == set(model.state_dict())
+    for name, tensor in model.state_dict().items():
+        assert torch.allclose(state[name], tensor, rtol=tolerance, atol=tolerance), name
+
+
+def test_a_supernet_trained_by_two_is_that_of_one(folder: Path) -> None:
+    alone = job.supernet()
+    assert_same_curve(found(folder)["supernet"], job.of_supernet(alone))
+    assert_close_state(folder / "supernet-0.safetensors", alone, 2e-5)
+
+
+def test_a_quantised_subnet_trained_by_two_is_that_of_one(folder: Path, tmp_path: Path) -> None:
+    alone = job.dlrm()
+    log = job.of_subnet(alone, tmp_path / "c")
+    assert log.best_epoch < 6, "the test wants a best epoch that has to be given back"
+    assert_same_curve(found(folder)["subnet"], log)
+    state = {name: value for name, value in load_file(folder / "subnet-0.safetensors").items() if "adagrad" not in name}
+    for name, tensor in state.items():
+        assert torch.allclose(tensor, alone.state_dict()[name], rtol=1e-9, atol=1e-9), name
+    np.testing.assert_allclose(found(folder)["logits"], predict(alone, job.VALIDATION, 100), rtol=1e-6)
+
+
+def test_every_process_ends_with_the_same_bits(folder: Path) -> None:
+    assert found(folder, 0) == found(folder, 1)
+    for name in ("supernet", "subnet", "resumed"):
+        mine, other = (load_file(folder / f"{name}-{rank}.safetensors") for rank in (0, 1))
+        assert all(torch.equal(mine[tensor], other[tensor]) for tensor in mine), name
+
+
+def test_two_go_on_where_one_stopped_and_one_where_two_did(folder: Path) -> None:
+    whole = found(folder)["subnet"]
+    np.testing.assert_allclose(found(folder)["resumed"]["losses"], whole["losses"], rtol=1e-6)
+    assert found(folder)["resumed"]["best_epoch"] == whole["best_epoch"]
+    names = {file.name for file in (folder / "middle").iterdir()}
+    assert len(names) == 2, "a checkpoint and the weights of the best epoch"
+    log = job.of_subnet(job.dlrm(5), folder / "middle" / "c.safetensors")
+    assert_same_curve(whole, log)
+    assert [file.name for file in (folder / "middle").iterdir()] == ["c.safetensors"]
+    assert [file.name for file in (folder / "together").iterdir()] == ["c.safetensors"]
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 7])
+def test_shares_cover_a_batch_in_order(count: int) -> None:
+    for rows in (0, 1, 2, 13):
+        parts = [np.arange(rows)[share_of(rows, (number, count))] for number in range(count)]
+        assert np.concatenate(parts).tolist() == list(range(rows))
+        assert max(map(len, parts)) - min(map(len, parts)) <= 1
+
+
+def test_buckets_hold_one_type_and_so_many_bytes() -> None:
+    small, large = torch.zeros(1000), torch.zeros(BUCKET_BYTES // 4 + 1)
+    double = torch.zeros(3, dtype=torch.float64)
+    tensors = [small, small, large, small, double, double]
+    found = list(_buckets(tensors))
+    assert [len(bucket) for bucket in found] == [2, 1, 1, 2]
+    assert [id(tensor) for bucket in found for tensor in bucket] == [id(tensor) for tensor in tensors]
+    assert list(_buckets([])) == []
+
+
+def test_alone_nothing_is_exchanged(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    with joined_team() as alone:
+        assert alone == team() == Team(0, 1)
+    x = torch.ones(3)
+    assert alone.gather(x)[0] is x
+    assert alone.sum(0.5) == 0.5
+    alone.add_up([x])
+    alone.copy_from_leader([x])
+    assert torch.equal(x, torch.ones(3))
+    assert alone.told("x") == "x"
+
+
+def test_parts_of_a_batch_change_tables_as_the_whole_does() -> None:
+    def tables() -> EmbeddingTables:
+        return EmbeddingTables((5, 3), 4, generator=torch.Generator().manual_seed(0))
+
+    ids, grad = torch.tensor([[0, 1], [4, 1], [0, 2], [3, 0]]), torch.randn(4, 2, 4)
+    whole, cut = tables(), tables()
+    whole.keep(ids, None, grad)
+    cut.keep(ids[:3], None, grad[:3])
+    parts = iter([grad[3:], ids[3:]])
+    cut.exchange(lambda mine: [mine, next(parts)])
+    assert cut.grad_sq_norm() == whole.grad_sq_norm()
+    for model in (whole, cut):
+        model.adagrad_step(lr=0.1, eps=0.01)
+    assert all(torch.equal(a, b) for a, b in zip(whole.tables, cut.tables, strict=True))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no GPU")
+def test_a_process_without_a_gpu_of_its_own_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("MASTER_ADDR", "localhost"), ("WORLD_SIZE", "99"), ("RANK", "98"), ("LOCAL_RANK", "98")):
+        monkeypatch.setenv(name, value)
+    with pytest.raises(InputError, match="has no GPU"), joined_team():
+        pass
