@@ -1,4 +1,4 @@
-"""The command line: `nasrec codesign | prepare | score | report`."""
+"""The command line: `nasrec codesign | prepare | train | score | report`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from nasrec.cli_train import process_of_team, refuse_team, train
 from nasrec.errors import InputError, TrainingDiverged, WorkerLost
 
 app = typer.Typer(
@@ -21,6 +22,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 _output = Console(soft_wrap=True)
+
+
+@app.callback()
+def _any_command(context: typer.Context) -> None:
+    refuse_team(str(context.invoked_subcommand))
 
 
 @app.command()
@@ -126,6 +132,9 @@ def report(run: Annotated[Path, typer.Argument(help="the folder of a finished ru
     _output.print(f"report: {written}", highlight=False)
 
 
+app.command()(train)
+
+
 def main() -> None:
     """Run the command line; bad input and a full disk end in one line and exit code 2, Ctrl-C in a hint."""
     try:
@@ -140,7 +149,7 @@ def main() -> None:
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    typer.echo(f"nasrec: {' '.join(message.split())}", err=True)
+    typer.echo(f"nasrec{process_of_team()}: {' '.join(message.split())}", err=True)
     sys.exit(code)
 
 

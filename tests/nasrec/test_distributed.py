@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,13 +16,33 @@ import torch
 import train_together as job
 from safetensors.torch import load_file
 
+from nasrec.checkpoint import load_encoder
+from nasrec.cli_train import refuse_team
 from nasrec.data.dataset import share_of
+from nasrec.data.features import Features, Table
+from nasrec.data.prepare import prepare
+from nasrec.data.source import open_source
 from nasrec.distributed import BUCKET_BYTES, Team, _buckets, joined_team, team
 from nasrec.errors import InputError
+from nasrec.files import read_json, write_json
 from nasrec.model.embedding import EmbeddingTables
 from nasrec.predict import predict
+from nasrec.space import SPACES
+from nasrec.train_run import build, train_model
 
 HERE = Path(__file__).parent
+
+
+def launch(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """Let torchrun start two processes, and wait until both have succeeded."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    path = os.pathsep.join([str(HERE), str(HERE.parents[1])])
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path, "COLUMNS": "200"}
+    done = subprocess.run(
+        [*command, *map(str, arguments)], capture_output=True, text=True, env=environment, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done
 
 
 @pytest.fixture(scope="module")
@@ -32,14 +53,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     job.of_subnet(job.dlrm(), place / "kept" / "c.safetensors", place / "half")
     (place / "alone").rmdir()
     (place / "half").rename(place / "alone")
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    path = os.pathsep.join([str(HERE), str(HERE.parents[1])])
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path, "GLOO_SOCKET_IFNAME": "lo"}
-    done = subprocess.run(
-        [*command, HERE / "train_together.py", place], capture_output=True, text=True, env=environment, timeout=120,
-        check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    launch(HERE / "train_together.py", place)
     return place
 
 
@@ -151,3 +165,48 @@ def test_a_process_without_a_gpu_of_its_own_is_told(monkeypatch: pytest.MonkeyPa
         monkeypatch.setenv(name, value)
     with pytest.raises(InputError, match="has no GPU"), joined_team():
         pass
+
+
+def test_the_command_trains_alike_alone_and_with_two(tmp_path: Path) -> None:
+    rows = prepare(open_source("synthetic:rows=1500"), tmp_path / "data", seed=0)
+    options = ["--data", tmp_path / "data", "--epochs", 2, "--learning-rate", 0.05, "--seed", 1, "--row-wise"]
+    done = launch("-m", "nasrec", "train", "dlrm", *options, "--out", tmp_path / "two")
+    assert re.search(r"two: test log loss 0\.\d{5}, AUC 0\.\d{5}\n", done.stdout)
+    assert done.stderr.count("dlrm: training: 2,400 rows in ") == 1, "the first process alone says so"
+    expected = train_model(
+        "dlrm", rows, tmp_path / "one", job.TrainOptions(epochs=2, learning_rate=0.05, seed=1), space=SPACES["full"],
+        row_wise=True,
+    )  # fmt: skip
+    found = read_json(tmp_path / "two" / "training.json", format="nasrec.training")
+    assert (found["processes"], expected["processes"]) == (2, 1)
+    np.testing.assert_allclose(found["log"]["losses"], expected["log"]["losses"], rtol=1e-6)
+    assert found["test"]["log_loss"] == pytest.approx(expected["test"]["log_loss"], rel=1e-6)
+    assert load_encoder(tmp_path / "two" / "weights.safetensors").digest() == rows.encoder.digest()
+    names = sorted(file.name for file in (tmp_path / "two").iterdir())
+    assert names == ["checkpoint.safetensors", "training.json", "vocabulary", "weights.safetensors"]
+
+
+def test_other_commands_refuse_to_be_several(monkeypatch: pytest.MonkeyPatch) -> None:
+    refuse_team("codesign")
+    monkeypatch.setenv("MASTER_ADDR", "localhost")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    refuse_team("train")
+    with pytest.raises(InputError, match="nasrec codesign runs in one process"):
+        refuse_team("codesign")
+
+
+def test_what_can_be_trained(tmp_path: Path) -> None:
+    features = job.FEATURES
+    assert build("supernet", features, job.SPACE, 0).features == features
+    arch = job.SPACE.sample(np.random.default_rng(0))
+    write_json(tmp_path / "arch.json", {"format": "nasrec.arch", "version": 1, **arch.to_json(),
+                                        "features": features.to_json()})  # fmt: skip
+    more = Features(features.dense, (*features.tables[:-1], Table("other", 99)))
+    built = build(str(tmp_path / "arch.json"), more, job.SPACE, 0)
+    assert built.arch == arch and built.features == more
+    with pytest.raises(InputError, match=r"arch\.json: for 3 dense inputs and 3 tables, the data have 3 and 2"):
+        build(str(tmp_path / "arch.json"), Features(3, features.tables[:2]), job.SPACE, 0)
+    with pytest.raises(InputError, match=r"model 'dlmr': allowed are supernet, logistic_regression, dlrm, deepfm and"):
+        build("dlmr", features, job.SPACE, 0)
+    with pytest.raises(InputError, match=r"none\.json: no such file"):
+        build(str(tmp_path / "none.json"), features, job.SPACE, 0)
