@@ -2,7 +2,8 @@
 
 Rows are shuffled wholly where the log has at most `SHUFFLED_ROWS` rows. A longer one, which memory may not hold, is
 shuffled by blocks: `BLOCK_ROWS` neighbouring rows are a block, blocks come in random order, and `GROUP_BLOCKS` of them
-at a time are read from the disk in order and shuffled among each other.
+at a time are read from the disk in order and shuffled among each other. Of such a log no more than `GROUP_ROWS` rows
+stay in memory.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from nasrec.data.arrays import Arrays
+from nasrec.data.arrays import Arrays, release
 from nasrec.data.batch import Batch
 from nasrec.data.split import SHUFFLED_ROWS
 
 BLOCK_ROWS = 1 << 14
 GROUP_BLOCKS = 16
+GROUP_ROWS = GROUP_BLOCKS * BLOCK_ROWS
 
 
 def share_of(rows: int, share: tuple[int, int]) -> slice:
@@ -100,6 +102,8 @@ class Dataset:
         count = rows // size if drop_last else -(-rows // size)
         for number in range(start, count):
             first = number * size
+            if self._in_order and first // GROUP_ROWS != (first - size) // GROUP_ROWS:
+                self._release()
             part = share_of(min(size, rows - first), share)
             span = slice(first + part.start, first + part.stop)
             yield self.batch(span if order is None else order[span])
@@ -124,5 +128,10 @@ class Dataset:
             for at in range(0, whole, size):
                 yield self._arrays.batch(waiting[at : at + size][share_of(size, share)])
             waiting = waiting[whole:]
+            self._release()
         if len(waiting):
             yield self._arrays.batch(waiting[share_of(len(waiting), share)])
+
+    def _release(self) -> None:
+        self._arrays.release()
+        release(self._rows)

@@ -210,3 +210,12 @@ def test_what_can_be_trained(tmp_path: Path) -> None:
         build("dlmr", features, job.SPACE, 0)
     with pytest.raises(InputError, match=r"none\.json: no such file"):
         build(str(tmp_path / "none.json"), features, job.SPACE, 0)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no GPU")
+def test_a_gpu_trains_as_the_cpu_does() -> None:
+    here, there = job.supernet(), job.supernet()
+    expected = job.train_supernet(here, job.BagRows(job.TRAIN), job.SUPERNET, device="cpu")
+    log = job.train_supernet(there, job.BagRows(job.TRAIN), job.SUPERNET, device="cuda")
+    assert all(tensor.is_cuda for tensor in there.state_dict().values())
+    np.testing.assert_allclose([loss for _, loss in log.losses], [loss for _, loss in expected.losses], rtol=1e-3)
