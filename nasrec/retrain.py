@@ -187,6 +187,7 @@ def _score_twice(
     model = build(FLOAT)
     load_weights(model, weights)
     loss, area = judge(model, rows, None)
+    del model  # before the next: tables may be large
     model = build(precision)
     load_weights(model, weights)
     calibrate(model, calibration)

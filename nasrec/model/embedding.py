@@ -155,7 +155,7 @@ class EmbeddingTables(nn.Module):
         copy = EmbeddingTables([], self.dim, pooling=self.pooling)
         for table in self.tables:
             step = (table.abs().amax() if table.numel() else table.new_zeros(())) / ((1 << (bits - 1)) - 1)
-            values = table.clone() if step == 0 else torch.round(table / step) * step
+            values = table.clone() if step == 0 else (table / step).round_().mul_(step)
             copy.tables.append(nn.Parameter(values, requires_grad=False))
         copy.adagrad = self.adagrad
         return copy.eval()
