@@ -1,4 +1,4 @@
-"""The command line: `nasrec codesign | prepare | train | score | report`."""
+"""The command line: `nasrec codesign | search | prepare | train | score | report | arch`."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from nasrec.cli_arch import arch_app
+from nasrec.cli_search import search
 from nasrec.cli_train import process_of_team, refuse_team, train
-from nasrec.errors import InputError, TrainingDiverged, WorkerLost
+from nasrec.errors import InputError, Stopped, TrainingDiverged, WorkerLost
 
 app = typer.Typer(
     help="Find a recommender model and the ReRAM chip that runs it, together.",
@@ -21,6 +23,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.command()(search)
+app.command()(train)
+app.add_typer(arch_app, name="arch")
 _output = Console(soft_wrap=True)
 
 
@@ -42,7 +47,7 @@ def codesign(
     ] = 0,
 ) -> None:
     """Search model and chip together, retrain the winners, write the report."""
-    from nasrec.data.source import open_source
+    from nasrec.data.source import absolute_source, open_source
     from nasrec.options import CodesignOptions, load_options
     from nasrec.run import Run
     from nasrec.workers import cores
@@ -52,7 +57,7 @@ def codesign(
         run = replace(run, workers=workers or run.workers)
     else:
         options = CodesignOptions() if config is None else load_options(config)
-        source = _absolute(data)
+        source = absolute_source(data)
         open_source(source)  # what cannot be found or described is said before a folder is made
         run = Run.create(out, source, options, workers or cores())
     try:
@@ -105,9 +110,10 @@ def score(
     as_json: Annotated[bool, typer.Option("--json", help="print a JSON list")] = False,
 ) -> None:
     """Log loss and AUC of a run's winners on other data, in float and as their chips compute."""
+    from nasrec.data.source import absolute_source
     from nasrec.score_run import score_run
 
-    rows = score_run(run, _absolute(data))
+    rows = score_run(run, absolute_source(data))
     if as_json:
         typer.echo(json.dumps(rows, indent=1))
         return
@@ -132,9 +138,6 @@ def report(run: Annotated[Path, typer.Argument(help="the folder of a finished ru
     _output.print(f"report: {written}", highlight=False)
 
 
-app.command()(train)
-
-
 def main() -> None:
     """Run the command line; bad input and a full disk end in one line and exit code 2, Ctrl-C in a hint."""
     try:
@@ -143,6 +146,8 @@ def main() -> None:
         _fail(str(error), 2)
     except TrainingDiverged as error:
         _fail(str(error), 3)
+    except Stopped as error:
+        _fail(str(error), error.code)
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         _fail(f"{place}{error.strerror or error}", 2)
@@ -151,14 +156,6 @@ def main() -> None:
 def _fail(message: str, code: int) -> NoReturn:
     typer.echo(f"nasrec{process_of_team()}: {' '.join(message.split())}", err=True)
     sys.exit(code)
-
-
-def _absolute(data: str) -> str:
-    """`data` with its path made absolute, so that a run resumes from any folder."""
-    kind, _, place = data.partition(":")
-    if kind not in ("criteo", "avazu", "kdd", "table", "prepared") or not place:
-        return data
-    return f"{kind}:{Path(place).resolve()}"
 
 
 def _print_summary(file: Path) -> None:

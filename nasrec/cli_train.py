@@ -27,6 +27,9 @@ def train(
     space: Annotated[Literal["small", "full", "autoctr", "xlarge"], typer.Option(help="of a supernet")] = "full",
     blocks: Annotated[int, typer.Option(min=1, max=7, help="of a supernet")] = 7,
     full_path_steps: Annotated[int, typer.Option(help="of a supernet: the path warm-up")] = 0,
+    sampling: Annotated[
+        str, typer.Option(help="of a supernet: single-operator, single-path or any-path")
+    ] = "single-operator",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
 ) -> None:
     """Train one model at any scale; under torchrun, every batch is shared among its processes."""
@@ -45,6 +48,7 @@ def train(
         patience=patience,
         seed=seed,
         full_path_steps=full_path_steps,
+        sampling=sampling,
     )
     rows = Prepared.open(Path(data.removeprefix("prepared:")))
     with joined_team(device) as team:

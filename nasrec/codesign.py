@@ -11,16 +11,16 @@ import torch
 
 from nasrec.arch import Candidate
 from nasrec.checkpoint import check_encoder, load_checkpoint, restore, restore_file
-from nasrec.data.keepsake import VOCABULARY, KeptEncoder, keep_encoder, save_keepsake
-from nasrec.data.prepare import prepare
-from nasrec.data.prepared import PREPARED_JSON, Prepared
-from nasrec.data.source import open_source
+from nasrec.data.keepsake import save_keepsake
+from nasrec.data.prepared import Prepared
 from nasrec.files import remove_leftovers, write_json
 from nasrec.model.baselines import BASELINES
 from nasrec.model.supernet import Supernet
 from nasrec.progress import stage
 from nasrec.retrain import baseline_weights, crown, train_baseline, train_finalist
 from nasrec.run import Run
+from nasrec.run_data import kept_encoder
+from nasrec.run_data import prepared_data as prepared_data
 from nasrec.score import CandidateScorer
 from nasrec.search.objectives import OBJECTIVES, Budget
 from nasrec.search.study import abandon_unfinished, open_study, repair_journal, run_study, trials_of
@@ -41,7 +41,7 @@ def codesign(run: Run) -> Path:
     """
     remove_leftovers(run.folder)
     data = prepared_data(run)
-    _kept_encoder(run, data)  # before the stages, which may run side by side
+    kept_encoder(run, data)  # before the stages, which may run side by side
     section = run.options.search
     first = f"baseline-{WARM_START}"  # the supernet may start from it
     trained = {first: run.stage(first, partial(_train_baseline, run, WARM_START))}
@@ -81,45 +81,14 @@ def codesign(run: Run) -> Path:
     return write_report(summary, run.folder)
 
 
-def prepared_data(run: Run) -> Prepared:
-    """The run's data: the prepared folder it was pointed at, or its own, made at the first call."""
-    kind, _, place = run.data.partition(":")
-    if kind == "prepared":
-        return Prepared.open(Path(place))
-    folder = run.folder / "data"
-    run.stage("data", partial(_prepare, run, folder))
-    return Prepared.open(folder)
-
-
-def _kept_encoder(run: Run, data: Prepared) -> KeptEncoder:
-    """The copy of the vocabulary that the run's checkpoints name."""
-    return keep_encoder(run.folder / VOCABULARY, data.folder)
-
-
 def winner_folder(run: Run, place: int) -> Path:
     """Where the files of the winner at `place` (from 0) are."""
     return run.folder / "best" / str(place)
 
 
-def _prepare(run: Run, folder: Path) -> dict[str, int]:
-    section = run.options.data
-    if (folder / PREPARED_JSON).exists():  # a run killed between the data and its mark that they are done
-        return Prepared.open(folder).split_rows
-    with stage("data: preparing", unit="rows") as progress:
-        data = prepare(
-            open_source(run.data),
-            folder,
-            seed=section.seed,
-            options=section.encoding(),
-            split=section.split,
-            progress=progress,
-        )
-    return data.split_rows
-
-
 def _train_baseline(run: Run, name: str) -> dict[str, Any]:
     data = prepared_data(run)
-    return train_baseline(name, run.folder, data, run.options, _kept_encoder(run, data))
+    return train_baseline(name, run.folder, data, run.options, kept_encoder(run, data))
 
 
 def _finalist_folder(run: Run, number: int) -> Path:
@@ -128,7 +97,7 @@ def _finalist_folder(run: Run, number: int) -> Path:
 
 def _train_finalist(run: Run, number: int, candidate: Candidate) -> dict[str, Any]:
     data = prepared_data(run)
-    return train_finalist(candidate, _finalist_folder(run, number), data, run.options, _kept_encoder(run, data))
+    return train_finalist(candidate, _finalist_folder(run, number), data, run.options, kept_encoder(run, data))
 
 
 def _crown(run: Run, place: int, name: str, number: int, genes: dict[str, Any]) -> dict[str, Any]:
@@ -161,7 +130,7 @@ def _train_supernet(run: Run) -> dict[str, Any]:
             section,
             checkpoint=_supernet_checkpoint(run),
             progress=progress,
-            encoder=_kept_encoder(run, data),
+            encoder=kept_encoder(run, data),
         )
         progress.note(f"log loss {log.losses[-1][1]:.4f}")
     return log.to_json()
@@ -177,7 +146,7 @@ def _warm_start(supernet: Supernet, weights: Path) -> None:
 def _trained_supernet(run: Run, data: Prepared) -> Supernet:
     supernet = _supernet(run, data)
     path = _supernet_checkpoint(run)
-    check_encoder(path, _kept_encoder(run, data))
+    check_encoder(path, kept_encoder(run, data))
     restore_file(path, supernet.state_dict(), "model.")
     return supernet
 

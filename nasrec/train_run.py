@@ -8,14 +8,14 @@ from typing import Any
 
 import torch
 
-from nasrec.arch import Arch
+from nasrec.arch_file import read_arch, write_arch
 from nasrec.checkpoint import save_weights
 from nasrec.data.features import Features
 from nasrec.data.keepsake import VOCABULARY, KeptEncoder, keep_encoder
 from nasrec.data.prepared import Prepared
 from nasrec.distributed import team
 from nasrec.errors import InputError
-from nasrec.files import read_json, remove_leftovers, write_json
+from nasrec.files import remove_leftovers, write_json
 from nasrec.metrics import auc, log_loss
 from nasrec.model.baselines import BASELINES, Baseline
 from nasrec.model.subnet import Subnet
@@ -24,7 +24,6 @@ from nasrec.predict import predict
 from nasrec.progress import Stage, stage
 from nasrec.space import Space
 from nasrec.train import TrainLog, TrainOptions, train_subnet, train_supernet
-from nasrec.winners import ARCH_FORMAT
 
 SUPERNET = "supernet"
 CHECKPOINT = "checkpoint.safetensors"
@@ -77,8 +76,7 @@ def train_model(
         weights = folder / "weights.safetensors"
         save_weights(weights, model, encoder.facts(weights))
         if isinstance(model, Subnet):
-            arch = {"format": ARCH_FORMAT, "version": 1, **model.arch.to_json(), "features": data.features.to_json()}
-            write_json(folder / "arch.json", arch)
+            write_arch(folder / "arch.json", model.arch, data.features)
         write_json(folder / RESULT, {"format": "nasrec.training", "version": 1, **result})
     return result
 
@@ -92,14 +90,14 @@ def build(name: str, features: Features, space: Space, seed: int) -> Model:
         return BASELINES[name](features, generator=generator)
     if not name.endswith(".json"):
         raise InputError(f"model {name!r}: allowed are {SUPERNET}, {', '.join(BASELINES)} and the path of an arch.json")
-    found = read_json(Path(name), format=ARCH_FORMAT)
-    other = Features.from_json(found.pop("features", {}), f"{name}: features")
-    if (other.dense, len(other.tables)) != (features.dense, len(features.tables)):
-        raise InputError(
-            f"{name}: for {other.dense} dense inputs and {len(other.tables)} tables, "
-            f"the data have {features.dense} and {len(features.tables)}"
-        )
-    return Subnet(Arch.from_json(found, name), features, generator=generator)
+    found = read_arch(Path(name))
+    if found.features is not None and _shape(found.features) != _shape(features):
+        raise InputError(f"{name}: for {_shape(found.features)}, the data have {_shape(features)}")
+    return Subnet(found.arch, features, generator=generator)
+
+
+def _shape(features: Features) -> str:
+    return f"{features.dense} dense inputs and {len(features.tables)} tables"
 
 
 def _train(

@@ -204,7 +204,7 @@ def test_what_can_be_trained(tmp_path: Path) -> None:
     more = Features(features.dense, (*features.tables[:-1], Table("other", 99)))
     built = build(str(tmp_path / "arch.json"), more, job.SPACE, 0)
     assert built.arch == arch and built.features == more
-    with pytest.raises(InputError, match=r"arch\.json: for 3 dense inputs and 3 tables, the data have 3 and 2"):
+    with pytest.raises(InputError, match=r"arch\.json: for 3 dense inputs and 3 tables, the data have .* 2 tables"):
         build(str(tmp_path / "arch.json"), Features(3, features.tables[:2]), job.SPACE, 0)
     with pytest.raises(InputError, match=r"model 'dlmr': allowed are supernet, logistic_regression, dlrm, deepfm and"):
         build("dlmr", features, job.SPACE, 0)
