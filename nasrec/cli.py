@@ -109,7 +109,7 @@ def score(
     data: Annotated[str, typer.Option(help="rows never seen: criteo|avazu|kdd:FILE, table:SCHEMA.toml, synthetic:...")],
     as_json: Annotated[bool, typer.Option("--json", help="print a JSON list")] = False,
 ) -> None:
-    """Log loss and AUC of a run's winners on other data, in float and as their chips compute."""
+    """Log loss and AUC of a run's winners on other data, in float and, of `codesign`, as their chips compute."""
     from nasrec.data.source import absolute_source
     from nasrec.score_run import score_run
 
@@ -117,12 +117,12 @@ def score(
     if as_json:
         typer.echo(json.dumps(rows, indent=1))
         return
-    table = Table("winner", "rows", "log loss", "log loss, crossbar", "AUC")
+    chips = all("log_loss_crossbar" in row for row in rows)
+    table = Table("winner", "rows", "log loss", *(["log loss, crossbar"] if chips else []), "AUC")
     for row in rows:
         area = "undefined" if row["auc"] is None else f"{row['auc']:.4f}"
-        table.add_row(
-            row["winner"], f"{row['rows']:,}", f"{row['log_loss']:.5f}", f"{row['log_loss_crossbar']:.5f}", area
-        )
+        losses = [f"{row[name]:.5f}" for name in ("log_loss", "log_loss_crossbar") if name in row]
+        table.add_row(row["winner"], f"{row['rows']:,}", *losses, area)
     _output.print(table)
 
 

@@ -12,11 +12,13 @@ from typing import Any
 import torch
 
 from nasrec.arch import Arch
-from nasrec.arch_file import write_arch
-from nasrec.checkpoint import save_weights
-from nasrec.data.keepsake import save_keepsake
+from nasrec.arch_file import read_arch, write_arch
+from nasrec.checkpoint import load_checkpoint, save_weights
+from nasrec.data.encoder import Encoder
+from nasrec.data.keepsake import load_keepsake, save_keepsake
 from nasrec.errors import TrainingDiverged
 from nasrec.metrics import auc, log_loss
+from nasrec.model.optimizer import load_weights
 from nasrec.model.subnet import Subnet
 from nasrec.nas.run import SearchRun
 from nasrec.predict import predict
@@ -144,3 +146,12 @@ def write_model(run: SearchRun, arch: Arch, model: Subnet) -> None:
     write_arch(run.best / "arch.json", arch, data.features)
     save_weights(run.best / "weights.safetensors", model)
 
+
+
+def read_model(run: SearchRun) -> tuple[Subnet, Encoder]:
+    """The winner that `write_model` wrote, and the encoder of its data; InputError names what is missing or damaged."""
+    encoder, _ = load_keepsake(run.best / KEEPSAKE)
+    found = read_arch(run.best / "arch.json")
+    model = Subnet(found.arch, encoder.features)
+    load_weights(model, load_checkpoint(run.best / "weights.safetensors").tensors)
+    return model, encoder
