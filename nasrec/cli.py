@@ -105,7 +105,7 @@ def prepare(
 
 @app.command()
 def score(
-    run: Annotated[Path, typer.Argument(help="the folder of a finished run")],
+    run: Annotated[Path, typer.Argument(help="the folder of a finished run or training")],
     data: Annotated[str, typer.Option(help="rows never seen: criteo|avazu|kdd:FILE, table:SCHEMA.toml, synthetic:...")],
     as_json: Annotated[bool, typer.Option("--json", help="print a JSON list")] = False,
 ) -> None:

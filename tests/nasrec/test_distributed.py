@@ -21,14 +21,17 @@ from nasrec.cli_train import refuse_team
 from nasrec.data.dataset import share_of
 from nasrec.data.features import Features, Table
 from nasrec.data.prepare import prepare
+from nasrec.data.prepared import Prepared
 from nasrec.data.source import open_source
 from nasrec.distributed import BUCKET_BYTES, Team, _buckets, joined_team, team
 from nasrec.errors import InputError
 from nasrec.files import read_json, write_json
+from nasrec.metrics import auc, log_loss
 from nasrec.model.embedding import EmbeddingTables
 from nasrec.predict import predict
+from nasrec.score_run import score_run
 from nasrec.space import SPACES
-from nasrec.train_run import build, train_model
+from nasrec.train_run import builder, read_model, train_model
 
 HERE = Path(__file__).parent
 
@@ -167,6 +170,18 @@ def test_a_process_without_a_gpu_of_its_own_is_told(monkeypatch: pytest.MonkeyPa
         pass
 
 
+def evaluate_again(folder: Path, rows: Prepared) -> dict[str, Any]:
+    """The test figures of a training, by what its folder alone holds; and the same of its raw log by nasrec score."""
+    name, model, encoder = read_model(folder)
+    (scored,) = score_run(folder, "synthetic:rows=1500")
+    again = prepare(open_source("synthetic:rows=1500"), folder.parent / "again", seed=0, encoder=encoder)
+    labels, logits = again.split("all").labels, predict(model, again.split("all"))
+    assert scored == {"winner": name, "rows": 1500, "log_loss": log_loss(logits, labels), "auc": auc(logits, labels)}
+    test = rows.split("test")
+    logits = predict(model, test)
+    return {"rows": len(test), "log_loss": log_loss(logits, test.labels), "auc": auc(logits, test.labels)}
+
+
 def test_the_command_trains_alike_alone_and_with_two(tmp_path: Path) -> None:
     rows = prepare(open_source("synthetic:rows=1500"), tmp_path / "data", seed=0)
     options = ["--data", tmp_path / "data", "--epochs", 2, "--learning-rate", 0.05, "--seed", 1, "--row-wise"]
@@ -182,6 +197,7 @@ def test_the_command_trains_alike_alone_and_with_two(tmp_path: Path) -> None:
     np.testing.assert_allclose(found["log"]["losses"], expected["log"]["losses"], rtol=1e-6)
     assert found["test"]["log_loss"] == pytest.approx(expected["test"]["log_loss"], rel=1e-6)
     assert load_encoder(tmp_path / "two" / "weights.safetensors").digest() == rows.encoder.digest()
+    assert found["test"] == pytest.approx(evaluate_again(tmp_path / "two", rows))
     names = sorted(file.name for file in (tmp_path / "two").iterdir())
     assert names == ["checkpoint.safetensors", "training.json", "vocabulary", "weights.safetensors"]
 
@@ -197,19 +213,19 @@ def test_other_commands_refuse_to_be_several(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_what_can_be_trained(tmp_path: Path) -> None:
     features = job.FEATURES
-    assert build("supernet", features, job.SPACE, 0).features == features
+    assert builder("supernet", features, job.SPACE, 0)().features == features
     arch = job.SPACE.sample(np.random.default_rng(0))
     write_json(tmp_path / "arch.json", {"format": "nasrec.arch", "version": 1, **arch.to_json(),
                                         "features": features.to_json()})  # fmt: skip
     more = Features(features.dense, (*features.tables[:-1], Table("other", 99)))
-    built = build(str(tmp_path / "arch.json"), more, job.SPACE, 0)
+    built = builder(str(tmp_path / "arch.json"), more, job.SPACE, 0)()
     assert built.arch == arch and built.features == more
     with pytest.raises(InputError, match=r"arch\.json: for 3 dense inputs and 3 tables, the data have .* 2 tables"):
-        build(str(tmp_path / "arch.json"), Features(3, features.tables[:2]), job.SPACE, 0)
+        builder(str(tmp_path / "arch.json"), Features(3, features.tables[:2]), job.SPACE, 0)
     with pytest.raises(InputError, match=r"model 'dlmr': allowed are supernet, logistic_regression, dlrm, deepfm and"):
-        build("dlmr", features, job.SPACE, 0)
+        builder("dlmr", features, job.SPACE, 0)
     with pytest.raises(InputError, match=r"none\.json: no such file"):
-        build(str(tmp_path / "none.json"), features, job.SPACE, 0)
+        builder(str(tmp_path / "none.json"), features, job.SPACE, 0)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no GPU")
