@@ -32,6 +32,7 @@ from nasrec.sections import set_by_key
 ROWS = "synthetic:rows=2000"
 SETTINGS = (
     "space.blocks=2", "space.dense_widths=[8, 16]", "space.sparse_widths=[8]", "supernet.batch_size=128",
+    "supernet.most_epochs=1", "supernet.warm_start=true",
     "score.fine_tune_rows=256", "score.fine_tune_steps=5", "score.rows=150", "evolution.population=4",
     "evolution.generations=3", "evolution.children=3", "evolution.tournament=2", "retrain.top=2", "retrain.finals=1",
     "retrain.epochs=2", "retrain.learning_rates=[0.08, 0.12]", "retrain.seeds=[0, 1]",
