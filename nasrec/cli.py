@@ -1,4 +1,4 @@
-"""The command line: `nasrec codesign | prepare | score | report`."""
+"""The command line: `nasrec codesign | prepare | score | report | arch`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from nasrec.cli_arch import arch_app
 from nasrec.errors import InputError, TrainingDiverged, WorkerLost
 
 app = typer.Typer(
@@ -20,6 +21,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(arch_app, name="arch")
 _output = Console(soft_wrap=True)
 
 

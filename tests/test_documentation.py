@@ -15,16 +15,17 @@ from typing import Any
 
 import pytest
 
-from nasrec.arch import Arch, Candidate
+from nasrec.arch import Candidate
+from nasrec.arch_file import read_arch
 from nasrec.data.encoder import Encoder
-from nasrec.data.features import Features
+from nasrec.data.features import Features, Table
 from nasrec.data.prepared import Prepared
 from nasrec.data.table import TableLog
 from nasrec.files import read_json
+from nasrec.hardware import counts_of
 from nasrec.options import CodesignOptions, load_options, options_from
 from nasrec.report.summary import Quality, Summary
 from nasrec.run import Run
-from nasrec.winners import ARCH_FORMAT
 from pimsim import evaluate
 from pimsim.chip_file import chip_from_toml
 from pimsim.files import read_workload
@@ -42,6 +43,7 @@ def kind_of(language: str, text: str) -> str:
     if isinstance(data, list):
         return "scores"
     by_key = {"format": data.get("format"), "files": "schema", "search": "options"}
+    by_key |= {"micro": "official", "macs": "counts"}
     return str(next((name for key, name in by_key.items() if key in data), "unknown"))
 
 
@@ -63,10 +65,24 @@ def read_table_schema(path: Path) -> None:
     assert set(kinds.values()) == set(values), "the example shows every kind of column"
 
 
-def read_arch(path: Path) -> None:
-    data = read_json(path, format=ARCH_FORMAT)
-    Features.from_json(data.pop("features"), str(path))
-    Arch.from_json(data, str(path))
+def read_winners_arch(path: Path) -> None:
+    assert read_arch(path).features is not None
+
+
+def read_official(path: Path) -> None:
+    assert read_arch(path).official
+
+
+def read_counts(path: Path) -> None:
+    """The counts are those of the page's own official JSON."""
+    (path.parent / "official.json").write_text(example("official"))
+    found, shown = read_arch(path.parent / "official.json"), json.loads(path.read_text())
+    tables = tuple(Table(f"C{index}", 1) for index in range(shown["sparse"]))
+    counts = json.loads(json.dumps(counts_of(found.arch, Features(shown["dense"], tables)).to_json()))
+    assert shown == {
+        "space": found.space, "blocks": len(found.arch.blocks), "dense": shown["dense"], "sparse": shown["sparse"],
+        **counts, "embedding_parameters": None,
+    }  # fmt: skip
 
 
 def read_prepared(path: Path) -> None:
@@ -143,7 +159,9 @@ READERS: dict[str, Callable[[Path], Any]] = {
     "nasrec.encoder": read_encoder,
     "nasrec.run": read_run,
     "nasrec.stage": read_stage,
-    "nasrec.arch": read_arch,
+    "nasrec.arch": read_winners_arch,
+    "official": read_official,
+    "counts": read_counts,
     "nasrec.summary": read_summary,
     "pimsim.chip": chip_from_toml,
     "pimsim.workload": read_workload,
