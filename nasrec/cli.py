@@ -1,4 +1,4 @@
-"""The command line: `nasrec codesign | prepare | score | report | arch`."""
+"""The command line: `nasrec codesign | search | prepare | score | report | arch`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from rich.console import Console
 from rich.table import Table
 
 from nasrec.cli_arch import arch_app
-from nasrec.errors import InputError, TrainingDiverged, WorkerLost
+from nasrec.cli_search import search
+from nasrec.errors import InputError, Stopped, TrainingDiverged, WorkerLost
 
 app = typer.Typer(
     help="Find a recommender model and the ReRAM chip that runs it, together.",
@@ -21,6 +22,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.command()(search)
 app.add_typer(arch_app, name="arch")
 _output = Console(soft_wrap=True)
 
@@ -38,7 +40,7 @@ def codesign(
     ] = 0,
 ) -> None:
     """Search model and chip together, retrain the winners, write the report."""
-    from nasrec.data.source import open_source
+    from nasrec.data.source import absolute_source, open_source
     from nasrec.options import CodesignOptions, load_options
     from nasrec.run import Run
     from nasrec.workers import cores
@@ -48,7 +50,7 @@ def codesign(
         run = replace(run, workers=workers or run.workers)
     else:
         options = CodesignOptions() if config is None else load_options(config)
-        source = _absolute(data)
+        source = absolute_source(data)
         open_source(source)  # what cannot be found or described is said before a folder is made
         run = Run.create(out, source, options, workers or cores())
     try:
@@ -100,19 +102,20 @@ def score(
     data: Annotated[str, typer.Option(help="rows never seen: criteo|avazu|kdd:FILE, table:SCHEMA.toml, synthetic:...")],
     as_json: Annotated[bool, typer.Option("--json", help="print a JSON list")] = False,
 ) -> None:
-    """Log loss and AUC of a run's winners on other data, in float and as their chips compute."""
+    """Log loss and AUC of a run's winners on other data, in float and, of `codesign`, as their chips compute."""
+    from nasrec.data.source import absolute_source
     from nasrec.score_run import score_run
 
-    rows = score_run(run, _absolute(data))
+    rows = score_run(run, absolute_source(data))
     if as_json:
         typer.echo(json.dumps(rows, indent=1))
         return
-    table = Table("winner", "rows", "log loss", "log loss, crossbar", "AUC")
+    chips = all("log_loss_crossbar" in row for row in rows)
+    table = Table("winner", "rows", "log loss", *(["log loss, crossbar"] if chips else []), "AUC")
     for row in rows:
         area = "undefined" if row["auc"] is None else f"{row['auc']:.4f}"
-        table.add_row(
-            row["winner"], f"{row['rows']:,}", f"{row['log_loss']:.5f}", f"{row['log_loss_crossbar']:.5f}", area
-        )
+        losses = [f"{row[name]:.5f}" for name in ("log_loss", "log_loss_crossbar") if name in row]
+        table.add_row(row["winner"], f"{row['rows']:,}", *losses, area)
     _output.print(table)
 
 
@@ -136,6 +139,8 @@ def main() -> None:
         _fail(str(error), 2)
     except TrainingDiverged as error:
         _fail(str(error), 3)
+    except Stopped as error:
+        _fail(str(error), error.code)
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         _fail(f"{place}{error.strerror or error}", 2)
@@ -144,14 +149,6 @@ def main() -> None:
 def _fail(message: str, code: int) -> NoReturn:
     typer.echo(f"nasrec: {' '.join(message.split())}", err=True)
     sys.exit(code)
-
-
-def _absolute(data: str) -> str:
-    """`data` with its path made absolute, so that a run resumes from any folder."""
-    kind, _, place = data.partition(":")
-    if kind not in ("criteo", "avazu", "kdd", "table", "prepared") or not place:
-        return data
-    return f"{kind}:{Path(place).resolve()}"
 
 
 def _print_summary(file: Path) -> None:

@@ -12,15 +12,14 @@ import torch
 from nasrec.arch import Candidate
 from nasrec.checkpoint import load_checkpoint, restore
 from nasrec.data.keepsake import save_keepsake
-from nasrec.data.prepare import prepare
-from nasrec.data.prepared import PREPARED_JSON, Prepared
-from nasrec.data.source import open_source
+from nasrec.data.prepared import Prepared
 from nasrec.files import remove_leftovers, write_json
 from nasrec.model.baselines import BASELINES
 from nasrec.model.supernet import Supernet
 from nasrec.progress import stage
 from nasrec.retrain import baseline_weights, crown, train_baseline, train_finalist
 from nasrec.run import Run
+from nasrec.run_data import prepared_data as prepared_data
 from nasrec.score import CandidateScorer
 from nasrec.search.objectives import OBJECTIVES, Budget
 from nasrec.search.study import abandon_unfinished, open_study, repair_journal, run_study, trials_of
@@ -80,35 +79,9 @@ def codesign(run: Run) -> Path:
     return write_report(summary, run.folder)
 
 
-def prepared_data(run: Run) -> Prepared:
-    """The run's data: the prepared folder it was pointed at, or its own, made at the first call."""
-    kind, _, place = run.data.partition(":")
-    if kind == "prepared":
-        return Prepared.open(Path(place))
-    folder = run.folder / "data"
-    run.stage("data", partial(_prepare, run, folder))
-    return Prepared.open(folder)
-
-
 def winner_folder(run: Run, place: int) -> Path:
     """Where the files of the winner at `place` (from 0) are."""
     return run.folder / "best" / str(place)
-
-
-def _prepare(run: Run, folder: Path) -> dict[str, int]:
-    section = run.options.data
-    if (folder / PREPARED_JSON).exists():  # a run killed between the data and its mark that they are done
-        return Prepared.open(folder).split_rows
-    with stage("data: preparing", unit="rows") as progress:
-        data = prepare(
-            open_source(run.data),
-            folder,
-            seed=section.seed,
-            options=section.encoding(),
-            split=section.split,
-            progress=progress,
-        )
-    return data.split_rows
 
 
 def _train_baseline(run: Run, name: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The exceptions that end a command in one line: bad input, a training that cannot go on, a lost worker."""
+"""The exceptions that end a command in one line: bad input, a training that cannot go on, a lost worker, a stop."""
 
 
 class InputError(ValueError):
@@ -14,3 +14,12 @@ class TrainingDiverged(RuntimeError):
 
 class WorkerLost(RuntimeError):
     """A worker process was killed from outside; the run it worked on can be resumed."""
+
+
+class Stopped(RuntimeError):
+    """A command that was stopped and can be resumed; the message says how, `code` is its exit code."""
+
+    def __init__(self, message: str, code: int) -> None:
+        """Keep the exit code."""
+        super().__init__(message)
+        self.code = code

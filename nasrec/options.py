@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
 from nasrec.candidate_space import CandidateSpace, ChipSpace
 from nasrec.data.encoder import EncodingOptions
 from nasrec.data.split import SplitMethod
-from nasrec.errors import InputError
+from nasrec.sections import Bits, Count, Rate, Section, read_toml, validated
 from nasrec.space import SPACES, Space
 from nasrec.train_options import TrainOptions
 
-Bits = Literal[2, 3, 4, 5, 6, 7, 8, 32]
-Count = Annotated[int, Field(ge=1)]
-Rate = Annotated[float, Field(gt=0, le=1e30)]  # float32 holds it
 
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class DataOptions(_Section):
+class DataOptions(Section):
     """How the raw log is prepared."""
 
     seed: int = 0
@@ -38,7 +29,7 @@ class DataOptions(_Section):
         return EncodingOptions("hash" if self.hashing else "vocabulary", self.min_count, self.max_rows)
 
 
-class SpaceOptions(_Section):
+class SpaceOptions(Section):
     """The architectures: a NASRec space, cut to the blocks and widths that two cores search in minutes."""
 
     name: Literal["small", "full", "autoctr", "xlarge"] = "full"
@@ -63,7 +54,7 @@ class SpaceOptions(_Section):
         )
 
 
-class ChipOptions(_Section):
+class ChipOptions(Section):
     """The values that each gene of a chip may take."""
 
     rows: tuple[Count, ...] = ChipSpace.rows
@@ -75,7 +66,7 @@ class ChipOptions(_Section):
     copies: tuple[Count, ...] = ChipSpace.copies
 
 
-class SupernetOptions(_Section):
+class SupernetOptions(Section):
     """The supernet's training: many small steps, because each trains only one architecture of the space."""
 
     epochs: Count = 4
@@ -88,7 +79,7 @@ class SupernetOptions(_Section):
         return TrainOptions(epochs=self.epochs, batch_size=self.batch_size, learning_rate=self.learning_rate, seed=seed)
 
 
-class TrainSection(_Section):
+class TrainSection(Section):
     """A training from scratch, with each learning rate in turn; the one best on validation is kept."""
 
     epochs: Count = 2
@@ -113,7 +104,7 @@ class WinnerOptions(TrainSection):
     rows: Count = 16384
 
 
-class ScoreOptions(_Section):
+class ScoreOptions(Section):
     """What one candidate costs to score: rows on which its last layer is fine-tuned, rows on which it is judged."""
 
     fine_tune_rows: Count = 16384
@@ -124,7 +115,7 @@ class ScoreOptions(_Section):
     rows: Count = 4096
 
 
-class BudgetOptions(_Section):
+class BudgetOptions(Section):
     """Upper limits on a candidate's hardware; none by default."""
 
     energy_j: Annotated[float, Field(gt=0)] | None = None
@@ -132,7 +123,7 @@ class BudgetOptions(_Section):
     area_m2: Annotated[float, Field(gt=0)] | None = None
 
 
-class SearchOptions(_Section):
+class SearchOptions(Section):
     """The joint search, and what it is held against at equal evaluations."""
 
     sampler: Literal["evolution", "nsga2", "random"] = "evolution"
@@ -145,7 +136,7 @@ class SearchOptions(_Section):
     budget: BudgetOptions = BudgetOptions()
 
 
-class CodesignOptions(_Section):
+class CodesignOptions(Section):
     """Everything that decides the result of a run, besides its data."""
 
     seed: int = 0
@@ -164,31 +155,9 @@ class CodesignOptions(_Section):
 
 def load_options(path: Path) -> CodesignOptions:
     """Read options from a TOML file; raises InputError naming file, key, value and what is allowed."""
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not valid TOML: {error}") from None
-    return options_from(data, str(path))
+    return options_from(read_toml(path), str(path))
 
 
 def options_from(data: dict[str, Any], where: str) -> CodesignOptions:
     """Validate plain values; raises InputError naming `where`, the key, its value and what is allowed."""
-    try:
-        return CodesignOptions.model_validate(data)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "extra_forbidden":
-            raise InputError(f"{where}: unknown key {key!r}: allowed are {_allowed(first['loc'])}") from None
-        raise InputError(f"{where}: {key} is {first['input']!r}: {first['msg']}") from None
-
-
-def _allowed(location: tuple[int | str, ...]) -> str:
-    model: type[BaseModel] = CodesignOptions
-    for part in location[:-1]:
-        section = model.model_fields[str(part)].annotation
-        if isinstance(section, type) and issubclass(section, BaseModel):
-            model = section
-    return ", ".join(model.model_fields)
+    return validated(CodesignOptions, data, where)

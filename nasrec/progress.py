@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from nasrec.memory import peak_memory
+
 Report = Callable[[int, int | None], None]
 """What long functions call as they go: the amount done so far (from the very beginning, also after a resume) and the
 total, None while unknown."""
@@ -72,7 +74,7 @@ class Stage:
         parts = [f"{self.done:,}" + (f" of {self.total:,}" if self.total else "") + f" {self.unit}"]
         rate = self.rate
         if rate:
-            parts.append(f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.2g}/s")
+            parts.append(_speed(rate))
             if self.total and self.done < self.total:
                 parts.append(f"{_duration((self.total - self.done) / rate)} left")
         return f"{self.description}: " + ", ".join([*parts, self.remark] if self.remark else parts)
@@ -113,7 +115,7 @@ class _Amount(ProgressColumn):
     def render(self, task: Task) -> Text:
         total = f"/{task.total:,.0f}" if task.total else ""
         rate = task.fields["rate"]
-        speed = "" if rate is None else f" · {rate:,.0f}/s" if rate >= 10 else f" · {rate:.2g}/s"
+        speed = "" if rate is None else f" · {_speed(rate)}"
         return Text(f"{task.completed:,.0f}{total} {task.fields['unit']}{speed}", style="progress.data.speed")
 
 
@@ -124,26 +126,27 @@ def stage(
     """Show a stage of work while the block runs and yield its `Stage`.
 
     `console` defaults to standard error, so that what a command prints stays clean: on a terminal a bar, elsewhere a
-    line every half minute. Both end with one line that says how long it took; an exception leaves no such line.
+    line every half minute. Both end with one line that says how long it took, how many units a second, and the peak of
+    this process's memory meanwhile; an exception leaves no such line.
     """
     console = console or Console(stderr=True, soft_wrap=True)
-    if _lines_only or not console.is_terminal:
-        lines = _Lines(description, total, unit, console)
-        yield lines
-        _finish(console, lines)
-        return
-    columns: tuple[ProgressColumn, ...] = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=28),
-        _Amount(),
-        TimeRemainingColumn(compact=True),
-        TextColumn("{task.fields[remark]}", style="dim"),
-    )
-    with Progress(*columns, console=console, transient=True) as bars:
-        bar = _Bar(description, total, unit, bars)
-        yield bar
-    _finish(console, bar)
+    with peak_memory() as memory:
+        if _lines_only or not console.is_terminal:
+            shown: Stage = _Lines(description, total, unit, console)
+            yield shown
+        else:
+            columns: tuple[ProgressColumn, ...] = (
+                SpinnerColumn(),
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=28),
+                _Amount(),
+                TimeRemainingColumn(compact=True),
+                TextColumn("{task.fields[remark]}", style="dim"),
+            )
+            with Progress(*columns, console=console, transient=True) as bars:
+                shown = _Bar(description, total, unit, bars)
+                yield shown
+    _finish(console, shown, memory.mib)
 
 
 def print_line(console: Console, text: str) -> None:
@@ -151,10 +154,16 @@ def print_line(console: Console, text: str) -> None:
     console.print(text, markup=False, highlight=False)
 
 
-def _finish(console: Console, finished: Stage) -> None:
+def _finish(console: Console, finished: Stage, peak_mib: int) -> None:
     remark = f", {finished.remark}" if finished.remark else ""
     amount = f"{finished.done:,} {finished.unit} in " if finished.done else ""
-    print_line(console, f"{finished.description}: {amount}{_duration(finished.seconds)}{remark}")
+    speed = f", {_speed(finished.rate)}" if finished.rate else ""
+    spent = f"{amount}{_duration(finished.seconds)}{speed}, peak {peak_mib:,} MiB"
+    print_line(console, f"{finished.description}: {spent}{remark}")
+
+
+def _speed(rate: float) -> str:
+    return f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.2g}/s"
 
 
 def _duration(seconds: float) -> str:

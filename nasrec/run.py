@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Generic, Self
 
 from nasrec.errors import InputError
 from nasrec.files import read_json, remove_leftovers, write_json
-from nasrec.options import CodesignOptions, options_from
+from nasrec.memory import peak_memory
+from nasrec.options import CodesignOptions
+from nasrec.sections import Options, validated
 from nasrec.workers import run_in_processes
 
 RUN_JSON = "run.json"
@@ -20,19 +22,27 @@ STAGE_FORMAT = "nasrec.stage"
 
 
 @dataclass(frozen=True)
-class Run:
+class RunOf(Generic[Options]):
     """A run: where it lives, what data it reads, its options, and how many stages it does at a time.
 
-    `workers` belongs to the run because it decides how many threads a stage gets, and torch's sums depend on that.
+    `workers` belongs to the run because it decides how many threads a stage gets, and torch's sums depend on that. A
+    subclass says what its options are and what its `run.json` is called.
     """
 
     folder: Path
     data: str
-    options: CodesignOptions
+    options: Options
     workers: int = 1
 
+    FORMAT: ClassVar[str]
+
     @classmethod
-    def create(cls, folder: Path, data: str, options: CodesignOptions, workers: int = 1) -> Run:
+    def kind(cls) -> type[Options]:
+        """The class of the options."""
+        raise NotImplementedError
+
+    @classmethod
+    def create(cls, folder: Path, data: str, options: Options, workers: int = 1) -> Self:
         """Start a run in `folder`, which must be new or empty."""
         marker = folder / RUN_JSON
         if marker.exists():
@@ -46,20 +56,20 @@ class Run:
         options_json = options.model_dump(mode="json")
         write_json(
             marker,
-            {"format": RUN_FORMAT, "version": 1, "data": data, "options": options_json, "workers": workers},
+            {"format": cls.FORMAT, "version": 1, "data": data, "options": options_json, "workers": workers},
         )
         return cls(folder, data, options, workers)
 
     @classmethod
-    def open(cls, folder: Path) -> Run:
+    def open(cls, folder: Path) -> Self:
         """Open the run in `folder`; raises InputError naming the file that is missing or damaged."""
         marker = folder / RUN_JSON
-        found = read_json(marker, format=RUN_FORMAT)
+        found = read_json(marker, format=cls.FORMAT)
         if set(found) != {"data", "options", "workers"} or not isinstance(found["data"], str):
             raise InputError(f"{marker}: expected the fields data and options and workers")
         if type(found["workers"]) is not int or found["workers"] < 1:
             raise InputError(f"{marker}: field 'workers' is {found['workers']!r}, expected a whole number from 1")
-        options = options_from(found["options"], f"{marker}: options")
+        options = validated(cls.kind(), found["options"], f"{marker}: options")
         return cls(folder, found["data"], options, found["workers"])
 
     def discard_if_untouched(self) -> None:
@@ -69,16 +79,15 @@ class Run:
             self.folder.rmdir()
 
     def stage(self, name: str, work: Callable[[], Any]) -> Any:
-        """The result of stage `name`: read back if the stage is done, else `work()`, kept with its wall time."""
+        """The result of stage `name`: read back if the stage is done, else `work()`, kept with its time and memory."""
         done = self._stage_file(name)
         if done.exists():
             return self._read_stage(done)["result"]
         start = time.monotonic()
-        result = work()
-        write_json(
-            done,
-            {"format": STAGE_FORMAT, "version": 1, "wall_s": round(time.monotonic() - start, 3), "result": result},
-        )
+        with peak_memory() as peak:
+            result = work()
+        spent = {"wall_s": round(time.monotonic() - start, 3), "peak_bytes": peak.bytes}
+        write_json(done, {"format": STAGE_FORMAT, "version": 1, **spent, "result": result})
         return result
 
     def stages(self, jobs: Mapping[str, Callable[[], Any]]) -> dict[str, Any]:
@@ -103,8 +112,15 @@ class Run:
 
     def wall_s(self) -> dict[str, float]:
         """Seconds that each finished stage took in the process that finished it."""
+        return {name: float(stage["wall_s"]) for name, stage in self._finished()}
+
+    def peak_bytes(self) -> dict[str, int]:
+        """The most memory that each finished stage held in the process that finished it."""
+        return {name: int(stage["peak_bytes"]) for name, stage in self._finished() if "peak_bytes" in stage}
+
+    def _finished(self) -> Iterator[tuple[str, dict[str, Any]]]:
         files = sorted((self.folder / "stages").glob("*.json"), key=lambda file: file.stat().st_mtime_ns)
-        return {file.stem: float(self._read_stage(file)["wall_s"]) for file in files}
+        return ((file.stem, self._read_stage(file)) for file in files)
 
     def _stage_file(self, name: str) -> Path:
         return self.folder / "stages" / f"{name}.json"
@@ -112,6 +128,17 @@ class Run:
     @staticmethod
     def _read_stage(file: Path) -> dict[str, Any]:
         found = read_json(file, format=STAGE_FORMAT)
-        if set(found) != {"wall_s", "result"}:
-            raise InputError(f"{file}: expected the fields wall_s and result")
+        if set(found) - {"peak_bytes"} != {"wall_s", "result"}:  # a release before had no peaks
+            raise InputError(f"{file}: expected the fields wall_s and peak_bytes and result")
         return dict(found)
+
+
+class Run(RunOf[CodesignOptions]):
+    """A run of the joint search of model and chip."""
+
+    FORMAT = RUN_FORMAT
+
+    @classmethod
+    def kind(cls) -> type[CodesignOptions]:
+        """The options of `nasrec codesign`."""
+        return CodesignOptions

@@ -29,19 +29,31 @@ def run_in_processes(jobs: Sequence[Callable[[], Any]], workers: int) -> None:
     """Call every job (picklable), at most `workers` at a time; the first error stops the rest and is raised.
 
     Each process computes with 1 / `workers` of the cores, also where there are fewer jobs, or with as many threads as
-    OMP_NUM_THREADS says. Processes are spawned, not forked: an OpenMP pool does not survive a fork. They end when this
+    OMP_NUM_THREADS says. Raises WorkerLost when a process is killed from outside.
+    """
+    with working_processes(workers, threads=max(1, cores() // workers)) as pool:
+        futures = [pool.submit(job) for job in jobs]
+        finished, _ = wait(futures, return_when=FIRST_EXCEPTION)
+        for future in finished:
+            future.result()
+
+
+@contextmanager
+def working_processes(workers: int, *, threads: int) -> Iterator[ProcessPoolExecutor]:
+    """Yield `workers` processes that take calls; each computes with `threads` threads, or as OMP_NUM_THREADS says.
+
+    They are spawned, not forked: an OpenMP pool does not survive a fork. They end when the block ends, and when this
     process ends, however it ends, so that nothing writes to a run that is resumed. Raises WorkerLost when one of them
-    is killed from outside.
+    is killed from outside; an error in the block ends them at once.
     """
     pool = ProcessPoolExecutor(
         workers, multiprocessing.get_context("spawn"), initializer=_start_worker, initargs=(os.getpid(),)
     )
     try:
-        with _environment_of_workers(max(1, cores() // workers)):
-            futures = [pool.submit(job) for job in jobs]
-        finished, _ = wait(futures, return_when=FIRST_EXCEPTION)
-        for future in finished:
-            future.result()
+        with _environment_of_workers(threads):
+            for _ in range(workers):
+                pool.submit(os.getpid)  # a call for which no process is free yet starts one
+        yield pool
     except BrokenProcessPool:
         raise WorkerLost("a worker process was killed from outside; too little memory is a common cause") from None
     except BaseException:

@@ -23,9 +23,13 @@ from nasrec.data.prepared import Prepared
 from nasrec.data.table import TableLog
 from nasrec.files import read_json
 from nasrec.hardware import counts_of
+from nasrec.nas.options import NasOptions
+from nasrec.nas.presets import preset
+from nasrec.nas.run import SearchRun
 from nasrec.options import CodesignOptions, load_options, options_from
 from nasrec.report.summary import Quality, Summary
 from nasrec.run import Run
+from nasrec.sections import validated
 from pimsim import evaluate
 from pimsim.chip_file import chip_from_toml
 from pimsim.files import read_workload
@@ -42,7 +46,7 @@ def kind_of(language: str, text: str) -> str:
     data = tomllib.loads(text) if language == "toml" else json.loads(text)
     if isinstance(data, list):
         return "scores"
-    by_key = {"format": data.get("format"), "files": "schema", "search": "options"}
+    by_key = {"format": data.get("format"), "files": "schema", "winners": "options", "evolution": "search options"}
     by_key |= {"micro": "official", "macs": "counts"}
     return str(next((name for key, name in by_key.items() if key in data), "unknown"))
 
@@ -98,6 +102,21 @@ def read_encoder(path: Path) -> None:
 def read_run(path: Path) -> None:
     path.rename(path.with_name("run.json"))
     Run.open(path.parent)
+
+
+def read_search_run(path: Path) -> None:
+    path.rename(path.with_name("run.json"))
+    SearchRun.open(path.parent)
+
+
+def read_search_options(path: Path) -> None:
+    """All keys of the preset `paper`, with its values; those that are commented out are keys as well."""
+    text = path.read_text()
+    shown = tomllib.loads(text)
+    assert validated(NasOptions, shown, str(path)) == preset("paper")
+    optional = tomllib.loads(re.sub(r"^# (\w+ =)", r"\1", text, flags=re.MULTILINE))
+    validated(NasOptions, optional, str(path))
+    assert set(keys_of(optional)) == set(keys_of(NasOptions().model_dump()))
 
 
 def read_stage(path: Path) -> None:
@@ -158,6 +177,8 @@ READERS: dict[str, Callable[[Path], Any]] = {
     "nasrec.prepared": read_prepared,
     "nasrec.encoder": read_encoder,
     "nasrec.run": read_run,
+    "nasrec.search_run": read_search_run,
+    "search options": read_search_options,
     "nasrec.stage": read_stage,
     "nasrec.arch": read_winners_arch,
     "official": read_official,

@@ -62,6 +62,13 @@ class Dataset:
         step = next(step for step in range(int(len(self) * 0.6180339887), 0, -1) if math.gcd(step, len(self)) == 1)
         return Dataset(self._arrays, self._rows[np.arange(count) * step % len(self)])
 
+    def with_rows_of(self, other: Dataset) -> Dataset:
+        """These rows and then those of `other`, another part of the same log; in the log's order where it is long."""
+        if other._arrays is not self._arrays:
+            raise ValueError("the rows are of different logs")
+        rows = np.concatenate([self._rows, other._rows])
+        return Dataset(self._arrays, np.sort(rows) if self._in_order else rows)
+
     @property
     def _in_order(self) -> bool:
         """Whether the rows are too many to be shuffled wholly, and so are in the order of the log."""

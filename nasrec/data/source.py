@@ -75,3 +75,11 @@ def open_source(spec: str) -> Source:
     if not colon or not rest:
         raise InputError(f"data {spec!r}: nothing after {kind!r}, allowed are {KINDS}")
     return readers[kind](Path(rest))
+
+
+def absolute_source(spec: str) -> str:
+    """`spec` with its path made absolute, so that a run resumes from any folder."""
+    kind, _, place = spec.partition(":")
+    if kind not in ("criteo", "avazu", "kdd", "table", "prepared") or not place:
+        return spec
+    return f"{kind}:{Path(place).resolve()}"

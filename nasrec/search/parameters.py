@@ -27,7 +27,8 @@ def parameters_of(candidate: Candidate, space: CandidateSpace) -> dict[str, Any]
     values["head.precision"] = _precision_name(candidate.arch.head)
     for index, block in enumerate(candidate.arch.blocks):
         values |= {f"block{index}.{name}": value for name, value in _block_parameters(block, space.arch, index).items()}
-    return {name: value for name, value in values.items() if len(_choices(space)[name]) > 1}
+    choices = _choices(space)
+    return {name: value for name, value in values.items() if len(choices[name]) > 1}
 
 
 def candidate_of(parameters: Mapping[str, Any], space: CandidateSpace) -> Candidate:

@@ -43,13 +43,13 @@ def sampler_of(
     raise InputError(f"search.sampler is {name!r}: allowed are {', '.join(SAMPLERS)}")
 
 
-def open_study(journal: Path, *, objectives: int = len(OBJECTIVES)) -> optuna.Study:
-    """Open or create the study kept in the Optuna journal file `journal`; Optuna's own tools open it as well."""
+def open_study(journal: Path, *, objectives: int = len(OBJECTIVES), name: str = "codesign") -> optuna.Study:
+    """Open or create the study `name` in the Optuna journal file `journal`; Optuna's own tools open it as well."""
     journal.parent.mkdir(parents=True, exist_ok=True)
     try:
         storage = JournalStorage(JournalFileBackend(str(journal)))
         return optuna.create_study(
-            study_name="codesign", storage=storage, directions=["minimize"] * objectives, load_if_exists=True
+            study_name=name, storage=storage, directions=["minimize"] * objectives, load_if_exists=True
         )
     except (ValueError, LookupError, TypeError, AssertionError) as error:
         raise InputError(f"{journal}{_damaged_line(journal)}: not an Optuna journal, or damaged: {error}") from None

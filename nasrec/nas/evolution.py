@@ -1,0 +1,67 @@
+"""Which architectures a search scores next: a function of the seed and of what has been scored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from nasrec.arch import Arch
+from nasrec.liveness import canonical
+from nasrec.nas.options import EvolutionOptions
+from nasrec.nas.trials import Trial
+from nasrec.space import Space
+
+FRESH_TRIES = 64  # draws for an architecture that is not known yet, before a known one is taken
+
+
+def next_architectures(
+    known: Sequence[Trial], space: Space, options: EvolutionOptions, strategy: str, seed: int
+) -> list[Arch]:
+    """What is scored after the trials `known`: the rest of the first population or of a generation; empty at the end.
+
+    Regularised evolution (Real et al., AAAI 2019) with NASRec's numbers: a generation's parents win tournaments among
+    the newest `population` trials before it. `strategy` "random" draws every architecture at random instead. A draw
+    that equals a known network up to genes that nobody reads is drawn, or mutated, again: it would teach nothing.
+    Architecture n depends on (`seed`, n) and the trials before it, so a search goes on after any of them.
+    """
+    first, last = _batch(len(known), options)
+    alive = known[max(0, first - options.population) : first]
+    generation = (first - options.population) // options.children
+    seen = {canonical(trial.arch) for trial in known}
+    drawn: list[Arch] = []
+    for number in range(len(known), last):
+        rng = np.random.default_rng([seed, number])
+        if strategy == "random" or first < options.population:
+            arch = _fresh(space.sample(rng), lambda _, rng=rng: space.sample(rng), seen)  # type: ignore[misc]
+        else:
+            arch = _tournament_winner(alive, options.tournament, rng).arch
+            for _ in range(options.mutations_at(generation)):
+                arch = space.mutate(arch, rng)
+            arch = _fresh(arch, lambda arch, rng=rng: space.mutate(arch, rng), seen)  # type: ignore[misc]
+        seen.add(canonical(arch))
+        drawn.append(arch)
+    return drawn
+
+
+def _batch(done: int, options: EvolutionOptions) -> tuple[int, int]:
+    """The numbers of the first and after the last architecture of the batch that number `done` is in."""
+    if done < options.population:
+        return 0, options.population
+    if done >= options.evaluations:
+        return done, done
+    first = done - (done - options.population) % options.children
+    return first, first + options.children
+
+
+def _tournament_winner(alive: Sequence[Trial], size: int, rng: np.random.Generator) -> Trial:
+    entrants = rng.choice(len(alive), size=min(size, len(alive)), replace=False)
+    return alive[min(entrants, key=lambda index: (alive[index].value, index))]
+
+
+def _fresh(arch: Arch, again: Callable[[Arch], Arch], seen: set[Arch]) -> Arch:
+    for _ in range(FRESH_TRIES):
+        if canonical(arch) not in seen:
+            break
+        arch = again(arch)
+    return arch

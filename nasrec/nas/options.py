@@ -1,0 +1,145 @@
+"""The options of `nasrec search` and `nasrec rank`: TOML or `--set`, validated; `nasrec.nas.presets` has whole sets."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from nasrec.options import DataOptions, SpaceOptions
+from nasrec.sections import Bits, Count, Rate, Section
+from nasrec.space import DENSE_WIDTHS, SPARSE_WIDTHS
+from nasrec.train_options import TrainOptions
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class NasSpaceOptions(SpaceOptions):
+    """The architectures: a whole NASRec space in float, unless cut."""
+
+    blocks: Annotated[int, Field(ge=1, le=7)] = 7
+    dense_widths: tuple[Count, ...] = DENSE_WIDTHS
+    sparse_widths: tuple[Count, ...] = SPARSE_WIDTHS
+    weight_bits: tuple[Bits, ...] = (32,)
+    input_bits: tuple[Bits, ...] = (32,)
+
+
+class NasSupernetOptions(Section):
+    """The supernet's training.
+
+    `full_path` is the share of the steps over which the probability of training the full path falls from 1 to 0:
+    NASRec's 15,000 steps are 0.21 of its epoch of Criteo, 12,500 are 0.2 of Avazu, 20,000 are 0.17 of KDD.
+    `full_path_steps` gives their number instead. `sampling` and `path_warmup`: see `nasrec.sampling`.
+    """
+
+    epochs: Count = 1
+    batch_size: Count = 512
+    learning_rate: Rate = 0.12
+    full_path: Share = 0.2
+    full_path_steps: Annotated[int, Field(ge=0)] | None = None
+    sampling: Literal["single-operator", "single-path", "any-path"] = "single-operator"
+    path_warmup: Literal["full-path", "per-block", "any-path"] = "full-path"
+    layernorm: bool = True
+
+    def train_options(self, seed: int, rows: int) -> TrainOptions:
+        """The trainer's options with this section's values, for a training on `rows` rows."""
+        warm = self.full_path_steps
+        if warm is None:
+            warm = round(self.full_path * self.epochs * -(-rows // self.batch_size))
+        return TrainOptions(
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            seed=seed,
+            full_path_steps=warm,
+            sampling=self.sampling,
+            path_warmup=self.path_warmup,
+        )
+
+
+class NasScoreOptions(Section):
+    """What one architecture costs to score with a supernet's weights.
+
+    Its last layer is fine-tuned in `fine_tune_steps` steps of `fine_tune_batch` rows, taken in turn from
+    `fine_tune_rows` training rows; it is judged on the first `rows` validation rows.
+    """
+
+    fine_tune_rows: Count = 256_000
+    fine_tune_steps: Annotated[int, Field(ge=0)] = 500
+    fine_tune_batch: Count = 512
+    fine_tune_learning_rate: Rate = 0.04
+    calibration_rows: Count = 1024  # where operators are quantised: rows that set the ranges of their inputs
+    rows: Count = 1_228_800
+
+
+class EvolutionOptions(Section):
+    """Regularised evolution (Real et al., AAAI 2019), as NASRec runs it.
+
+    `population` random architectures, then `generations` of `children`, whose parents win tournaments of `tournament`
+    of the living; the oldest leave. A child differs from its parent by `mutations` mutations in the first generation,
+    falling evenly to 1 in the last. With `target_macs`, an architecture's score is its log loss plus `beta` times
+    (MACs / target - 1).
+    """
+
+    population: Annotated[int, Field(ge=2)] = 128
+    generations: Annotated[int, Field(ge=0)] = 240
+    children: Count = 8
+    tournament: Count = 64
+    mutations: Count = 6
+    beta: Annotated[float, Field(ge=0)] = 0.0
+    target_macs: Count | None = None
+
+    @model_validator(mode="after")
+    def _beta_has_its_target(self) -> Self:
+        if self.beta > 0 and self.target_macs is None:
+            raise ValueError("beta counts only with target_macs")
+        return self
+
+    @property
+    def evaluations(self) -> int:
+        """The number of architectures that a search scores."""
+        return self.population + self.generations * self.children
+
+    def mutations_at(self, generation: int) -> int:
+        """Mutations of each child of `generation` (from 0); NASRec: (240 - g) // 48 + 1."""
+        return (self.generations - generation) * (self.mutations - 1) // self.generations + 1
+
+
+class RetrainOptions(Section):
+    """Training from scratch: of the search's best `top` architectures, then of the winner.
+
+    Each is trained with the first of `learning_rates` for at most `epochs` epochs, until validation has not improved
+    for `patience` of them. The best `finals` are trained with every learning rate, and at their best one with every one
+    of `seeds`; the best mean over seeds wins.
+    """
+
+    top: Count = 15
+    finals: Count = 3
+    learning_rates: Annotated[tuple[Rate, ...], Field(min_length=1)] = (0.08, 0.16)
+    epochs: Count = 8
+    patience: Count = 1
+    batch_size: Count = 256
+    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (0, 1, 2, 3, 4)
+
+    def train_options(self, seed: int, learning_rate: float) -> TrainOptions:
+        """The trainer's options with this section's values."""
+        return TrainOptions(
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            learning_rate=learning_rate,
+            seed=seed,
+            patience=self.patience,
+        )
+
+
+class NasOptions(Section):
+    """Everything that decides the result of a search, besides its data; the defaults are the preset `paper`."""
+
+    seed: Annotated[int, Field(ge=0)] = 0
+    strategy: Literal["evolution", "random"] = "evolution"
+    data: DataOptions = DataOptions()
+    space: NasSpaceOptions = NasSpaceOptions()
+    supernet: NasSupernetOptions = NasSupernetOptions()
+    score: NasScoreOptions = NasScoreOptions()
+    evolution: EvolutionOptions = EvolutionOptions()
+    retrain: RetrainOptions = RetrainOptions()

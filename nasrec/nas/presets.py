@@ -1,0 +1,55 @@
+"""Whole sets of options: the published numbers, and fewer of everything."""
+
+from __future__ import annotations
+
+from nasrec.errors import InputError
+from nasrec.nas.options import EvolutionOptions, NasOptions, NasScoreOptions, NasSupernetOptions, RetrainOptions
+from nasrec.sections import changed
+
+PAPER = NasOptions()
+"""NASRec's numbers, from its official code: 128 random architectures and 240 generations of 8, tournaments of 64,
+6 mutations a child falling to 1; 500 fine-tuning steps of 512 rows at 0.04; at most 150 validation batches of 8192;
+Adagrad at 0.12 in batches of 512; the best 15 retrained. Retraining stops early, and so also serves logs that want
+several epochs; the published one epoch is `retrain.epochs = 1`."""
+
+FAST = NasOptions(
+    supernet=NasSupernetOptions(),
+    score=NasScoreOptions(fine_tune_rows=16_384, rows=32_768),
+    evolution=EvolutionOptions(population=64, generations=56, tournament=32),
+    retrain=RetrainOptions(top=6, finals=2, seeds=(0, 1, 2)),
+)
+"""512 architectures instead of 2,048, each fine-tuned on 16,384 rows (in the same 500 steps) and judged on 32,768."""
+
+PRESETS = {"paper": PAPER, "fast": FAST}
+
+
+def preset(name: str) -> NasOptions:
+    """The options called `name`; raises InputError naming those that there are."""
+    if name not in PRESETS:
+        raise InputError(f"preset {name!r}: allowed are {', '.join(PRESETS)}")
+    return PRESETS[name]
+
+
+def scaled(options: NasOptions, factor: float) -> NasOptions:
+    """`options` for a smaller machine: `factor` (0 to 1) of the architectures searched and retrained.
+
+    Population, generations, tournament and `top` shrink; how the supernet is trained and what scoring one architecture
+    takes stay. Raises InputError for another factor.
+    """
+    if not 0 < factor <= 1:
+        raise InputError(f"scale is {factor!r}: allowed are numbers above 0 up to 1")
+
+    def part(count: int, least: int) -> int:
+        return max(least, round(count * factor))
+
+    evolution, retrain = options.evolution, options.retrain
+    population = part(evolution.population, 2)
+    changes = {
+        "evolution": {
+            "population": population,
+            "generations": part(evolution.generations, min(1, evolution.generations)),
+            "tournament": min(population, part(evolution.tournament, 2)),
+        },
+        "retrain": {"top": (top := part(retrain.top, 1)), "finals": min(top, retrain.finals)},
+    }
+    return changed(options, changes, f"scale {factor}")

@@ -1,0 +1,145 @@
+"""Training from scratch: each of a search's best on train, chosen on validation; the winner on both, scored on test."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import torch
+
+from nasrec.arch import Arch
+from nasrec.arch_file import read_arch, write_arch
+from nasrec.checkpoint import load_checkpoint, save_weights
+from nasrec.data.encoder import Encoder
+from nasrec.data.keepsake import load_keepsake, save_keepsake
+from nasrec.errors import TrainingDiverged
+from nasrec.metrics import auc, log_loss
+from nasrec.model.optimizer import load_weights
+from nasrec.model.subnet import Subnet
+from nasrec.nas.run import SearchRun
+from nasrec.predict import predict
+from nasrec.progress import stage
+from nasrec.run_data import prepared_data
+from nasrec.train import train_subnet
+
+KEEPSAKE = "data"  # beside the winner's weights: what scoring other rows takes, should the run's data be gone
+KEPT_ROWS = 1024
+
+
+def retrain_best(run: SearchRun, best: Sequence[Arch]) -> dict[str, Any]:
+    """Train `best` from scratch and choose among them, in three rounds: all trainings, and the choice.
+
+    All of them with the first learning rate and the first seed; the best `finals` with the other rates; each of these,
+    at its best rate, with the other seeds. The winner has the lowest validation log loss at its best epoch, as a mean
+    over seeds; it comes with the rate and the number of epochs (the middle one of its seeds') that its last training
+    takes. Raises TrainingDiverged when no training came to an end.
+    """
+    section = run.options.retrain
+    rates, seeds = section.learning_rates, section.seeds
+    tried: dict[tuple[int, float, int], dict[str, Any]] = {}
+
+    def train(jobs: Sequence[tuple[int, float, int]]) -> None:
+        names = {job: "retrain-{}-{}-{}".format(*job) for job in jobs}
+        work = {name: partial(train_on_train, run, name, best[job[0]], *job[1:]) for job, name in names.items()}
+        found = run.stages(work)
+        tried.update({job: {"name": name, **found[name]} for job, name in names.items()})
+
+    def loss_of(job: tuple[int, float, int]) -> float:
+        loss = tried[job]["log_loss"]
+        return math.inf if loss is None else float(loss)
+
+    train([(place, rates[0], seeds[0]) for place in range(len(best))])
+    finals = sorted(range(len(best)), key=lambda place: (loss_of((place, rates[0], seeds[0])), place))[: section.finals]
+    train([(place, rate, seeds[0]) for place in finals for rate in rates[1:]])
+    chosen = {place: min(rates, key=lambda rate: loss_of((place, rate, seeds[0]))) for place in finals}
+    train([(place, chosen[place], seed) for place in finals for seed in seeds[1:]])
+    means = {place: statistics.fmean(loss_of((place, rate, seed)) for seed in seeds) for place, rate in chosen.items()}
+    place = min(finals, key=lambda place: (means[place], loss_of((place, chosen[place], seeds[0]))))
+    winners = [tried[place, chosen[place], seed] for seed in seeds]
+    whole = [found for found in winners if found["log_loss"] is not None]
+    if not whole:
+        raise TrainingDiverged("every training of the search's best diverged; lower retrain.learning_rates may help")
+    return {
+        "trainings": list(tried.values()),
+        "place": place,
+        "learning_rate": chosen[place],
+        "epochs": statistics.median_low([found["best_epoch"] for found in whole]),
+        "validation_log_loss": statistics.fmean(found["log_loss"] for found in whole),
+    }
+
+
+def train_on_train(run: SearchRun, name: str, arch: Arch, rate: float, seed: int) -> dict[str, Any]:
+    """Stage `name`: train `arch` on train until validation gets no better; `log_loss` is None where it diverged."""
+    data, options = prepared_data(run), run.options.retrain.train_options(seed, rate)
+    model = Subnet(arch, data.features, generator=torch.Generator().manual_seed(seed))
+    checkpoint = run.trainings / f"{name}.safetensors"
+    train, validation = data.split("train"), data.split("validation")
+    try:
+        with stage(f"{name}: training", unit="rows") as progress:
+            log = train_subnet(model, train, validation, options, checkpoint=checkpoint, progress=progress)
+            losses = [score.log_loss for score in log.scores]
+            progress.note(f"validation log loss {min(losses):.4f}")
+    except TrainingDiverged as error:
+        checkpoint.unlink(missing_ok=True)
+        return {"learning_rate": rate, "seed": seed, "log_loss": None, "diverged": str(error)}
+    checkpoint.unlink(missing_ok=True)
+    return {
+        "learning_rate": rate,
+        "seed": seed,
+        "log_loss": min(losses),
+        "best_epoch": log.best_epoch,
+        "log_losses": losses,
+    }
+
+
+def train_winner(run: SearchRun, arch: Arch, choice: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Train the winner on train and validation together with every seed: log loss and AUC on test, one entry a seed.
+
+    The first seed's model is kept in `run.best`.
+    """
+    return list(
+        run.stages(
+            {
+                f"winner-{seed}": partial(_train_on_both, run, arch, choice["learning_rate"], choice["epochs"], seed)
+                for seed in run.options.retrain.seeds
+            }
+        ).values()
+    )
+
+
+def _train_on_both(run: SearchRun, arch: Arch, rate: float, epochs: int, seed: int) -> dict[str, Any]:
+    data = prepared_data(run)
+    options = replace(run.options.retrain.train_options(seed, rate), epochs=epochs, patience=None)
+    model = Subnet(arch, data.features, generator=torch.Generator().manual_seed(seed))
+    rows = data.split("train").with_rows_of(data.split("validation"))
+    checkpoint = run.trainings / f"winner-{seed}.safetensors"
+    with stage(f"winner, seed {seed}: training", unit="rows") as progress:
+        train_subnet(model, rows, None, options, checkpoint=checkpoint, progress=progress)
+    test = data.split("test")
+    logits = predict(model, test)
+    if seed == run.options.retrain.seeds[0]:
+        write_model(run, arch, model)
+    checkpoint.unlink(missing_ok=True)
+    return {"seed": seed, "log_loss": log_loss(logits, test.labels), "auc": auc(logits, test.labels)}
+
+
+def write_model(run: SearchRun, arch: Arch, model: Subnet) -> None:
+    """Write `arch.json`, `weights.safetensors` and the encoder of the run's data into `run.best`."""
+    data = prepared_data(run)
+    save_keepsake(run.best / KEEPSAKE, data.encoder, data.split("train").head(KEPT_ROWS))
+    write_arch(run.best / "arch.json", arch, data.features)
+    save_weights(run.best / "weights.safetensors", model)
+
+
+
+def read_model(run: SearchRun) -> tuple[Subnet, Encoder]:
+    """The winner that `write_model` wrote, and the encoder of its data; InputError names what is missing or damaged."""
+    encoder, _ = load_keepsake(run.best / KEEPSAKE)
+    found = read_arch(run.best / "arch.json")
+    model = Subnet(found.arch, encoder.features)
+    load_weights(model, load_checkpoint(run.best / "weights.safetensors").tensors)
+    return model, encoder

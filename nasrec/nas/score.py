@@ -1,0 +1,173 @@
+"""How good an architecture is with a supernet's weights: inherit, fine-tune the last layer, judge on validation."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from nasrec.arch import Arch
+from nasrec.data.dataset import Dataset
+from nasrec.errors import InputError
+from nasrec.metrics import auc, log_loss
+from nasrec.model.subnet import Subnet
+from nasrec.model.supernet import Supernet
+from nasrec.nas.options import NasScoreOptions
+from nasrec.predict import inputs_of
+from nasrec.score import calibrate
+
+FORWARD_BATCH = 512  # rows a forward pass takes while scoring: small enough for the activations to stay in cache
+EPS = 1e-2  # Adagrad's, as in the supernet's training (NASRec)
+
+
+@dataclass(frozen=True)
+class ArchScore:
+    """Log loss (nats) and AUC (None if the rows hold one class only) on the judged validation rows after fine-tuning;
+    `log_loss_before` is the log loss with the inherited last layer."""
+
+    log_loss: float
+    auc: float | None
+    log_loss_before: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; `from_json` gives an equal object back."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any], where: str = "score") -> ArchScore:
+        """Rebuild from `to_json`; raises InputError naming `where`."""
+        names = [field.name for field in fields(cls)]
+        if not isinstance(data, Mapping) or set(data) != set(names):
+            raise InputError(f"{where}: expected the fields {', '.join(names)}")
+        return cls(**data)
+
+
+@dataclass(frozen=True)
+class ArchCost:
+    """Seconds that scoring one architecture took, stage by stage."""
+
+    extract_s: float
+    features_s: float
+    fine_tune_s: float
+    judge_s: float
+
+
+class ArchScorer:
+    """Scores architectures with the weights of one trained supernet; the same architecture gets the same score again.
+
+    Inherit the weights, judge, fine-tune the last layer only (NASRec's post-training fine-tuning) on features computed
+    once, judge again, in float.
+    """
+
+    def __init__(self, supernet: Supernet, train: Dataset, validation: Dataset, options: NasScoreOptions) -> None:
+        """`train` gives the rows for fine-tuning, `validation` those for the score; neither may be empty."""
+        self.supernet = supernet.eval()
+        self.options = options
+        self._fine_tune = train.head(options.fine_tune_rows)
+        self._calibration = train.head(options.calibration_rows)
+        self._validation = validation.head(options.rows)
+        space = supernet.space
+        self._quantised = (space.weight_bits, space.input_bits) != ((32,), (32,))
+
+    def __call__(self, arch: Arch) -> ArchScore:
+        """The score of `arch`; raises InputError where the supernet's space does not allow it."""
+        return self.timed(arch)[0]
+
+    def timed(self, arch: Arch) -> tuple[ArchScore, ArchCost]:
+        """The score of `arch`, and what it cost."""
+        clock = _Clock()
+        subnet = self.supernet.extract(arch, share_embeddings=True).eval()
+        if self._quantised:
+            calibrate(subnet, self._calibration)
+        clock.lap("extract_s")
+        inherited = {name: value.detach().clone() for name, value in subnet.head.state_dict().items()}
+        fine_tune_head(subnet, self._fine_tune, self.options, clock)
+        tuned = {name: value.detach().clone() for name, value in subnet.head.state_dict().items()}
+        logits = self._logits(subnet, (inherited, tuned))
+        labels = self._validation.labels
+        score = ArchScore(log_loss(logits[1], labels), auc(logits[1], labels), log_loss(logits[0], labels))
+        clock.lap("judge_s")
+        return score, clock.cost()
+
+    @torch.no_grad()
+    def _logits(self, subnet: Subnet, heads: tuple[dict[str, Tensor], ...]) -> list[NDArray[np.float32]]:
+        """Logits of the validation rows with each of `heads`, over features computed once and never kept."""
+        found: list[list[NDArray[np.float32]]] = [[] for _ in heads]
+        for inputs in _features(subnet, self._validation):
+            for logits, head in zip(found, heads, strict=True):
+                subnet.head.load_state_dict(head)
+                logits.append(subnet.head(inputs).squeeze(1).float().numpy())
+        return [np.concatenate(logits) for logits in found]
+
+
+def fine_tune_head(subnet: Subnet, rows: Dataset, options: NasScoreOptions, clock: _Clock | None = None) -> None:
+    """Post-training fine-tuning (NASRec): Adagrad on the last layer only, in place.
+
+    Batches are taken from `rows` in order, from the start again when they are used up. Nothing below the last layer
+    moves, so its inputs are computed once; rows that are used only once are computed when they are needed and not kept.
+    """
+    clock = clock or _Clock()
+    size, steps = min(options.fine_tune_batch, len(rows)), options.fine_tune_steps
+    optimizer = torch.optim.Adagrad(subnet.head.parameters(), lr=options.fine_tune_learning_rate, eps=EPS)
+    labels = torch.from_numpy(rows.labels)
+    per_pass = len(rows) // size
+    kept: list[Tensor] = []
+    batches = _in_batches(_features(subnet, rows), size)
+    for step in range(steps):
+        if step < per_pass:
+            inputs = next(batches)
+            if steps > per_pass:
+                kept.append(inputs)
+            clock.lap("features_s")
+        else:
+            inputs = kept[step % per_pass]
+        place = step % per_pass * size
+        optimizer.zero_grad()
+        logits = subnet.head(inputs).squeeze(1)
+        nn.functional.binary_cross_entropy_with_logits(logits, labels[place : place + size]).backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        clock.lap("fine_tune_s")
+
+
+def _features(subnet: Subnet, rows: Dataset) -> Iterator[Tensor]:
+    device = subnet.head.get_parameter("weight").device
+    for batch in rows.batches(FORWARD_BATCH, seed=None):
+        with torch.no_grad():
+            inputs = subnet.features_before_head(*inputs_of(batch, device))
+        yield inputs
+
+
+def _in_batches(pieces: Iterable[Tensor], size: int) -> Iterator[Tensor]:
+    """The rows of `pieces` in batches of `size`; what is left at the end is not given."""
+    waiting: list[Tensor] = []
+    count = 0
+    for piece in pieces:
+        waiting.append(piece)
+        count += len(piece)
+        if count >= size:
+            rows = torch.cat(waiting) if len(waiting) > 1 else waiting[0]
+            for start in range(0, count // size * size, size):
+                yield rows[start : start + size]
+            waiting, count = [rows[count // size * size :]], count % size
+
+
+class _Clock:
+    """Seconds by stage: a lap goes from the lap before to now."""
+
+    def __init__(self) -> None:
+        self._last = time.perf_counter()
+        self._spent = {field.name: 0.0 for field in fields(ArchCost)}
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self._spent[name] += now - self._last
+        self._last = now
+
+    def cost(self) -> ArchCost:
+        return ArchCost(**self._spent)

@@ -1,0 +1,53 @@
+"""The supernet of a search: trained once, kept in its folder, read back by whoever scores with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from nasrec.checkpoint import load_checkpoint, save_weights
+from nasrec.data.features import Features
+from nasrec.data.prepared import Prepared
+from nasrec.model.optimizer import load_weights
+from nasrec.model.supernet import Supernet
+from nasrec.nas.options import NasOptions
+from nasrec.progress import stage
+from nasrec.train import TrainLog, train_supernet
+
+CHECKPOINT = "training.safetensors"  # with the optimiser's state; gone when the training is done
+WEIGHTS = "supernet.safetensors"
+
+
+def untrained_supernet(features: Features, options: NasOptions) -> Supernet:
+    """The supernet as its training begins; its weights depend on `options.seed`."""
+    generator = torch.Generator().manual_seed(options.seed)
+    return Supernet(options.space.space(), features, layernorm=options.supernet.layernorm, generator=generator)
+
+
+def train_nas_supernet(folder: Path, data: Prepared, options: NasOptions, title: str = "supernet") -> TrainLog:
+    """Train the supernet of `options` on the training rows of `data` and write its weights into `folder`.
+
+    Killed and called again, it goes on from its last checkpoint in `folder`. Raises TrainingDiverged.
+    """
+    rows = data.split("train")
+    supernet = untrained_supernet(data.features, options)
+    section = options.supernet.train_options(options.seed, len(rows))
+    checkpoint = folder / CHECKPOINT
+    with stage(f"{title}: training", unit="rows") as progress:
+        log = train_supernet(supernet, rows, section, checkpoint=checkpoint, progress=progress)
+        progress.note(f"log loss {log.losses[-1][1]:.4f}")
+    save_weights(folder / WEIGHTS, supernet)
+    return log
+
+
+def load_nas_supernet(folder: Path, features: Features, options: NasOptions) -> Supernet:
+    """The trained supernet in `folder`, in evaluation mode; raises InputError naming a file that does not serve."""
+    supernet = untrained_supernet(features, options)
+    load_weights(supernet, load_checkpoint(folder / WEIGHTS).tensors)
+    return supernet.eval()
+
+
+def remove_training_state(folder: Path) -> None:
+    """Delete the checkpoint of a finished training: twice the size of the weights, and of no more use."""
+    (folder / CHECKPOINT).unlink(missing_ok=True)

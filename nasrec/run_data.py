@@ -1,0 +1,39 @@
+"""The data of a run: prepared at its first call, whatever the run is for."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from nasrec.data.prepare import prepare
+from nasrec.data.prepared import PREPARED_JSON, Prepared
+from nasrec.data.source import open_source
+from nasrec.progress import stage
+from nasrec.run import RunOf
+
+
+def prepared_data(run: RunOf[Any]) -> Prepared:
+    """The run's data: the prepared folder it was pointed at, or its own, made at the first call."""
+    kind, _, place = run.data.partition(":")
+    if kind == "prepared":
+        return Prepared.open(Path(place))
+    folder = run.folder / "data"
+    run.stage("data", partial(_prepare, run, folder))
+    return Prepared.open(folder)
+
+
+def _prepare(run: RunOf[Any], folder: Path) -> dict[str, int]:
+    section = run.options.data
+    if (folder / PREPARED_JSON).exists():  # a run killed between the data and its mark that they are done
+        return Prepared.open(folder).split_rows
+    with stage("data: preparing", unit="rows") as progress:
+        data = prepare(
+            open_source(run.data),
+            folder,
+            seed=section.seed,
+            options=section.encoding(),
+            split=section.split,
+            progress=progress,
+        )
+    return data.split_rows

@@ -1,0 +1,92 @@
+"""Options of a run, whichever run it is: sections that refuse what they do not know, read from TOML or set by key."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from nasrec.errors import InputError
+
+Bits = Literal[2, 3, 4, 5, 6, 7, 8, 32]
+Count = Annotated[int, Field(ge=1)]
+Rate = Annotated[float, Field(gt=0, le=1e30)]  # float32 holds it
+
+
+class Section(BaseModel):
+    """Some options; an unknown key is refused, values do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+Options = TypeVar("Options", bound=Section)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The tables of a TOML file; raises InputError naming the file, and the line of a syntax error."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not valid TOML: {error}") from None
+
+
+def validated(kind: type[Options], data: Mapping[str, Any], where: str) -> Options:
+    """Plain values as options; raises InputError naming `where`, the key, its value and what is allowed."""
+    try:
+        return kind.model_validate(dict(data))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            raise InputError(f"{where}: unknown key {key!r}: allowed are {_allowed(kind, first['loc'])}") from None
+        raise InputError(f"{where}: {key} is {first['input']!r}: {first['msg']}") from None
+
+
+def changed(options: Options, changes: Mapping[str, Any], where: str) -> Options:
+    """`options` with the keys in `changes` (tables within tables) set anew; errors as those of `validated`."""
+    return validated(type(options), _merged(options.model_dump(mode="json"), changes), where)
+
+
+def set_by_key(options: Options, settings: Sequence[str]) -> Options:
+    """`options` with each of `settings`, "section.key=value", set anew.
+
+    A value is written as in TOML; quotation marks around a plain word may be left out. Raises InputError naming the
+    setting and what is allowed.
+    """
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals or not key.strip():
+            raise InputError(f"--set {setting}: expected SECTION.KEY=VALUE")
+        changes: Any = _value(text.strip())
+        for part in reversed(key.strip().split(".")):
+            changes = {part: changes}
+        options = changed(options, changes, f"--set {setting}")
+    return options
+
+
+def _value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    result = dict(values)
+    for key, value in changes.items():
+        before = result.get(key)
+        result[key] = _merged(before, value) if isinstance(before, dict) and isinstance(value, Mapping) else value
+    return result
+
+
+def _allowed(kind: type[BaseModel], location: tuple[int | str, ...]) -> str:
+    for part in location[:-1]:
+        section = kind.model_fields[str(part)].annotation
+        if isinstance(section, type) and issubclass(section, BaseModel):
+            kind = section
+    return ", ".join(kind.model_fields)

@@ -1,0 +1,93 @@
+"""Options of a search: the published numbers, settings by key, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from nasrec.errors import InputError
+from nasrec.nas.options import NasOptions, NasSupernetOptions
+from nasrec.nas.presets import PRESETS, preset, scaled
+from nasrec.sections import changed, read_toml, set_by_key, validated
+from nasrec.space import FULL, SMALL
+
+
+def test_paper_has_the_published_numbers() -> None:
+    paper = preset("paper")
+    evolution = paper.evolution
+    assert (evolution.population, evolution.generations, evolution.children, evolution.tournament) == (128, 240, 8, 64)
+    assert evolution.evaluations == 2048
+    assert [evolution.mutations_at(g) for g in range(240)] == [(240 - g) // 48 + 1 for g in range(240)]
+    assert paper.space.space() == FULL
+    assert set_by_key(paper, ["space.name=small"]).space.space() == SMALL
+    assert paper.score.fine_tune_rows == paper.score.fine_tune_steps * paper.score.fine_tune_batch
+    assert paper.score.rows == 150 * 8192
+    assert PRESETS["fast"].evolution.evaluations == 512
+
+
+@pytest.mark.parametrize(("rows", "batch", "steps"), [(36_672_495, 512, 14_325), (1000, 512, 0), (100, 1, 20)])
+def test_the_path_warm_up_is_a_share_of_the_steps(rows: int, batch: int, steps: int) -> None:
+    assert NasSupernetOptions(batch_size=batch).train_options(0, rows).full_path_steps == steps
+    assert NasSupernetOptions(full_path_steps=7).train_options(0, rows).full_path_steps == 7
+
+
+@pytest.mark.parametrize("factor", [1.0, 0.1, 0.001])
+def test_scaling_shrinks_the_search_and_stays_valid(factor: float) -> None:
+    small = scaled(preset("paper"), factor)
+    assert 2 <= small.evolution.tournament <= small.evolution.population <= 128
+    assert small.evolution.evaluations <= max(2048 * factor * 1.05, 10)
+    assert 1 <= small.retrain.finals <= small.retrain.top
+    assert small.score == preset("paper").score
+    assert factor < 1 or small == preset("paper")
+    last = small.evolution.generations - 1
+    assert small.evolution.mutations_at(0) == 6 and (last == 0 or small.evolution.mutations_at(last) < 6)
+
+
+@pytest.mark.parametrize("factor", [0, -1, 1.01, float("nan")])
+def test_another_factor_is_refused(factor: float) -> None:
+    with pytest.raises(InputError, match="allowed are numbers above 0 up to 1"):
+        scaled(preset("fast"), factor)
+
+
+def test_keys_are_set_as_in_toml() -> None:
+    options = set_by_key(
+        preset("fast"), ["retrain.learning_rates=[0.1, 0.2]", "data.split = time", "supernet.layernorm=false"]
+    )
+    assert options.retrain.learning_rates == (0.1, 0.2)
+    assert (options.data.split, options.supernet.layernorm) == ("time", False)
+    assert options.evolution == preset("fast").evolution
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("evolution.popul=3", "--set evolution.popul=3: unknown key 'evolution.popul': allowed are population,"),
+        ("evolution.population=1", "evolution.population is 1: Input should be greater than or equal to 2"),
+        ("data.split=sideways", "data.split is 'sideways': Input should be 'random'"),
+        ("retrain.seeds=[]", "retrain.seeds is []"),
+        ("evolution.beta=0.1", "beta counts only with target_macs"),
+        ("evolution=3", "evolution is 3"),
+        ("population", "--set population: expected SECTION.KEY=VALUE"),
+        ("evolution.population.x=1", "evolution.population is {'x': 1}"),
+    ],
+)
+def test_a_bad_setting_is_named(setting: str, message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        set_by_key(NasOptions(), [setting])
+    assert message in str(caught.value)
+
+
+def test_a_file_changes_only_what_it_names(tmp_path: Path) -> None:
+    path = tmp_path / "options.toml"
+    path.write_text("[evolution]\nchildren = 4\n")
+    options = changed(preset("fast"), read_toml(path), str(path))
+    assert options.evolution.children == 4 and options.evolution.population == 64
+    with pytest.raises(InputError, match="no such file"):
+        read_toml(tmp_path / "absent.toml")
+    assert validated(NasOptions, options.model_dump(mode="json"), "run.json") == options
+
+
+def test_an_unknown_preset_is_named() -> None:
+    with pytest.raises(InputError, match="allowed are paper, fast"):
+        preset("slow")

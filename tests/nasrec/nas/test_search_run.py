@@ -1,0 +1,174 @@
+"""The whole of `nasrec search` in small: the same end after a kill and for any number of workers; what it refuses."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from small_run import call, command, environment, refused, temporary_files
+
+from nasrec.arch import Arch
+from nasrec.data.prepared import Prepared
+from nasrec.errors import InputError, TrainingDiverged
+from nasrec.hardware import workload_of
+from nasrec.metrics import log_loss
+from nasrec.nas.presets import preset
+from nasrec.nas.retrain import read_model, retrain_best
+from nasrec.nas.run import SearchRun
+from nasrec.nas.search import search
+from nasrec.predict import predict
+from nasrec.score_run import score_run
+from nasrec.sections import set_by_key
+
+ROWS = "synthetic:rows=2000"
+SETTINGS = (
+    "space.blocks=2", "space.dense_widths=[8, 16]", "space.sparse_widths=[8]", "supernet.batch_size=128",
+    "score.fine_tune_rows=256", "score.fine_tune_steps=5", "score.rows=150", "evolution.population=4",
+    "evolution.generations=3", "evolution.children=3", "evolution.tournament=2", "retrain.top=2", "retrain.finals=1",
+    "retrain.epochs=2", "retrain.learning_rates=[0.08, 0.12]", "retrain.seeds=[0, 1]",
+)  # fmt: skip
+SET = [text for setting in SETTINGS for text in ("--set", setting)]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("search") / "run"
+    search(SearchRun.create(folder, ROWS, set_by_key(preset("fast"), SETTINGS), workers=1))
+    return folder
+
+
+def summary_of(folder: Path) -> dict[str, Any]:
+    """What a run found, without what it took."""
+    summary: dict[str, Any] = json.loads((folder / "summary.json").read_text())
+    del summary["spent"]
+    return summary
+
+
+def test_a_killed_search_goes_on_to_the_same_summary(finished: Path, tmp_path: Path) -> None:
+    """Killed in the middle of a generation, with another number of workers."""
+    folder = tmp_path / "run"
+    arguments = ["search", "--preset", "fast", "--data", ROWS, "--out", folder, "--workers", 2, *SET]
+    process = subprocess.Popen(command("nasrec", *arguments), env=environment(), stderr=subprocess.DEVNULL)
+    journal, deadline = folder / "search.journal", time.monotonic() + 100
+    while not journal.exists() or journal.read_bytes().count(b"\n") < 7:  # 1 for the study, 1 for each trial
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.005)
+    process.kill()
+    process.wait()
+    assert not (folder / "summary.json").exists()
+    search(replace(SearchRun.open(folder), workers=1))
+    assert summary_of(folder) == summary_of(finished)
+    assert temporary_files(folder) == []
+
+
+def test_the_summary_says_everything(finished: Path) -> None:
+    summary = json.loads((finished / "summary.json").read_text())
+    found, winner, spent = summary["search"], summary["winner"], summary["spent"]
+    assert len(found["values"]) == len(found["macs"]) == 13 >= found["scored"]
+    order = np.argsort(found["values"], kind="stable")
+    assert found["best"][0]["number"] == order[0] and len(found["best"]) == 2
+    names = [training["name"] for training in summary["retraining"]]
+    assert len(names) == len(set(names)) == 2 + 1 + 1
+    firsts = [training for training in summary["retraining"] if training["seed"] == 0]
+    assert [training["learning_rate"] for training in firsts] == [0.08, 0.08, 0.12]
+    final = min(firsts[:2], key=lambda training: training["log_loss"])["name"].split("-")[1]
+    assert [name.split("-")[1] for name in names[2:]] == [final, final]
+    of_winner = [t["log_loss"] for t in summary["retraining"] if t["learning_rate"] == winner["learning_rate"]
+                 and t["name"].split("-")[1] == final]  # fmt: skip
+    assert winner["validation_log_loss"] == pytest.approx(sum(of_winner) / 2) and len(of_winner) == 2
+    assert found["best"][int(final)]["number"] == winner["number"]
+    features = Prepared.open(finished / "data").features
+    assert winner["macs"] == workload_of(Arch.from_json(winner["arch"]), features).macs
+    assert {"data", "supernet", "search"} < set(spent["wall_s"])
+    assert min(spent["peak_bytes"].values()) > 50 << 20
+    one = spent["one_architecture"]
+    parts = ("extract_s", "features_s", "fine_tune_s", "judge_s")
+    assert one["total_s"] == pytest.approx(sum(one[part] for part in parts)) and one["peak_bytes"] > 50 << 20
+
+
+def test_what_is_kept_is_the_winner(finished: Path) -> None:
+    """Its weights give the log loss that the summary states; checkpoints are gone."""
+    winner = summary_of(finished)["winner"]
+    model, encoder = read_model(SearchRun.open(finished))
+    data = Prepared.open(finished / "data")
+    assert encoder.digest() == data.encoder.digest()
+    test = data.split("test")
+    loss = log_loss(predict(model, test), test.labels)
+    assert loss == pytest.approx(winner["test"]["seeds"][0]["log_loss"], abs=1e-6)
+    assert {path.name for path in finished.glob("*")} == {
+        "run.json", "data", "stages", "supernet.safetensors", "search.journal", "best", "summary.json"}  # fmt: skip
+
+
+def test_the_winner_scores_other_rows(finished: Path, tmp_path: Path) -> None:
+    """Of all the rows of the log, those for the test are a part; the prepared data may be gone."""
+    shutil.copytree(finished, tmp_path / "run", ignore=shutil.ignore_patterns("supernet*"))
+    (tmp_path / "run" / "data" / "prepared.json").unlink()
+    (found,) = score_run(tmp_path / "run", ROWS)
+    assert found["winner"] == "log_loss" and found["rows"] == 2000
+    data = Prepared.open(finished / "data").split("all")
+    model, _ = read_model(SearchRun.open(finished))
+    assert found["log_loss"] == pytest.approx(log_loss(predict(model, data), data.labels), abs=1e-6)
+    (tmp_path / "run" / "stages" / "winner-0.json").unlink()
+    with pytest.raises(InputError, match="no winner is trained yet"):
+        score_run(tmp_path / "run", ROWS)
+
+
+def test_random_search_takes_as_many(finished: Path, tmp_path: Path) -> None:
+    settings = [*SETTINGS, "strategy=random", "retrain.seeds=[0]", "retrain.learning_rates=[0.1]"]
+    run = SearchRun.create(tmp_path / "run", ROWS, set_by_key(preset("fast"), settings), workers=1)
+    summary = json.loads(search(run).read_text())
+    assert len(summary["search"]["values"]) == 13
+    assert summary["winner"]["test"]["log_loss"]["deviation"] is None
+    assert summary["search"]["values"][:4] == summary_of(finished)["search"]["values"][:4]
+
+
+def test_what_diverges_is_left_out(finished: Path, tmp_path: Path) -> None:
+    """The first rate is far too high for all: the finals go on with the second. Where none serves, it is said."""
+    found = summary_of(finished)["search"]["best"]
+    archs = [Arch.from_json(one["arch"]) for one in found]
+    for rates, epochs in (("[1e25, 0.1]", 1), ("[1e25]", None)):
+        settings = [*SETTINGS, f"retrain.learning_rates={rates}", "retrain.epochs=1"]
+        folder = tmp_path / str(epochs)
+        run = SearchRun.create(folder, f"prepared:{finished / 'data'}", set_by_key(preset("fast"), settings))
+        if epochs is None:
+            with pytest.raises(TrainingDiverged, match=r"lower retrain\.learning_rates"):
+                retrain_best(run, archs)
+            continue
+        choice = retrain_best(run, archs)
+        assert (choice["place"], choice["learning_rate"], choice["epochs"]) == (0, 0.1, epochs)
+        assert [training["log_loss"] is None for training in choice["trainings"]] == [True, True, False, False]
+        assert not list(run.trainings.glob("*"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--preset", "slow"], "preset 'slow': allowed are paper, fast"),
+        (["--scale", "2"], "scale is 2.0: allowed are numbers above 0 up to 1"),
+        (["--set", "evolution.childs=3"], "unknown key 'evolution.childs': allowed are population, generations,"),
+        (["--strategy", "best"], "strategy is 'best'"),
+        (["--data", "table:absent.toml"], "absent.toml"),
+        (["--resume", "absent"], "absent/run.json: no such file"),
+    ],
+)
+def test_bad_input_is_named_and_leaves_nothing(arguments: list[str], message: str, tmp_path: Path) -> None:
+    line = refused(call("nasrec", "search", *arguments, "--out", tmp_path / "run", cwd=tmp_path))
+    assert message in line
+    assert not (tmp_path / "run").exists()
