@@ -23,7 +23,7 @@ from nasrec.model.subnet import Subnet
 from nasrec.nas.run import SearchRun
 from nasrec.predict import predict
 from nasrec.progress import stage
-from nasrec.run_data import prepared_data
+from nasrec.run_data import kept_encoder, prepared_data
 from nasrec.train import train_subnet
 
 KEEPSAKE = "data"  # beside the winner's weights: what scoring other rows takes, should the run's data be gone
@@ -78,9 +78,12 @@ def train_on_train(run: SearchRun, name: str, arch: Arch, rate: float, seed: int
     model = Subnet(arch, data.features, generator=torch.Generator().manual_seed(seed))
     checkpoint = run.trainings / f"{name}.safetensors"
     train, validation = data.split("train"), data.split("validation")
+    encoder = kept_encoder(run, data)
     try:
         with stage(f"{name}: training", unit="rows") as progress:
-            log = train_subnet(model, train, validation, options, checkpoint=checkpoint, progress=progress)
+            log = train_subnet(
+                model, train, validation, options, checkpoint=checkpoint, progress=progress, encoder=encoder
+            )
             losses = [score.log_loss for score in log.scores]
             progress.note(f"validation log loss {min(losses):.4f}")
     except TrainingDiverged as error:
@@ -118,7 +121,8 @@ def _train_on_both(run: SearchRun, arch: Arch, rate: float, epochs: int, seed: i
     rows = data.split("train").with_rows_of(data.split("validation"))
     checkpoint = run.trainings / f"winner-{seed}.safetensors"
     with stage(f"winner, seed {seed}: training", unit="rows") as progress:
-        train_subnet(model, rows, None, options, checkpoint=checkpoint, progress=progress)
+        encoder = kept_encoder(run, data)
+        train_subnet(model, rows, None, options, checkpoint=checkpoint, progress=progress, encoder=encoder)
     test = data.split("test")
     logits = predict(model, test)
     if seed == run.options.retrain.seeds[0]:

@@ -113,7 +113,8 @@ def test_what_is_kept_is_the_winner(finished: Path) -> None:
     loss = log_loss(predict(model, test), test.labels)
     assert loss == pytest.approx(winner["test"]["seeds"][0]["log_loss"], abs=1e-6)
     assert {path.name for path in finished.glob("*")} == {
-        "run.json", "data", "stages", "supernet.safetensors", "search.journal", "best", "summary.json"}  # fmt: skip
+        "run.json", "data", "stages", "supernet.safetensors", "vocabulary", "search.journal", "best",
+        "summary.json"}  # fmt: skip
 
 
 def test_the_winner_scores_other_rows(finished: Path, tmp_path: Path) -> None:
