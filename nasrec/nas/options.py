@@ -108,8 +108,9 @@ class EvolutionOptions(Section):
 class RetrainOptions(Section):
     """Training from scratch: of the search's best `top` architectures, then of the winner.
 
-    Each is trained with every one of `learning_rates` for at most `epochs` epochs, until validation has not improved
-    for `patience` of them. The best `finals` of them are trained with every one of `seeds`; the best mean wins.
+    Each is trained with the first of `learning_rates` for at most `epochs` epochs, until validation has not improved
+    for `patience` of them. The best `finals` are trained with every learning rate, and at their best one with every one
+    of `seeds`; the best mean over seeds wins.
     """
 
     top: Count = 15
