@@ -1,4 +1,4 @@
-"""The command line: `nasrec codesign | search | prepare | score | report`."""
+"""The command line: `nasrec codesign | search | rank | prepare | score | report`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from nasrec.cli_rank import rank
 from nasrec.cli_search import search
 from nasrec.errors import InputError, Stopped, TrainingDiverged, WorkerLost
 
@@ -22,6 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(search)
+app.command()(rank)
 _output = Console(soft_wrap=True)
 
 
