@@ -24,6 +24,9 @@ def rank(
     preset: Annotated[str, typer.Option(help="whose supernet and scoring: fast or paper")] = "fast",
     settings: Annotated[list[str] | None, typer.Option("--set", help="an option: SECTION.KEY=VALUE")] = None,
     seed: Annotated[int, typer.Option(min=0, help="of the architectures and the supernets")] = 0,
+    truth: Annotated[
+        Path | None, typer.Option(help="a study whose data, architectures and training from scratch are used again")
+    ] = None,
     resume: Annotated[Path | None, typer.Option(help="go on with the study in this folder")] = None,
     part: Annotated[
         str, typer.Option(help="all; truth: only train from scratch; scores: only supernets; report: what is finished")
@@ -48,6 +51,10 @@ def rank(
         options = RankOptions.of_preset(preset_named(preset), seed)
         options = set_by_key(changed(options, {"subnets": subnets}, "--subnets"), settings or [])
         source = absolute_source(data)
+        if truth is not None:
+            other = RankRun.open(truth)
+            options = options.sharing_truth(truth, other.options)
+            source = other.data if other.data.startswith("prepared:") else f"prepared:{(truth / 'data').resolve()}"
         open_source(source)  # what cannot be found or described is said before a folder is made
         run = RankRun.create(out, source, options, workers or cores())
     try:

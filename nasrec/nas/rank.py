@@ -43,13 +43,14 @@ class RankRun(RunOf[RankOptions]):
 def rank(run: RankRun, part: Part = "all") -> dict[str, Any]:
     """Do what is not done yet of a rank study and write `rank.json` and `rank.png`; the content of `rank.json`.
 
-    `part` leaves out the rest: "truth" trains the subnets from scratch, "scores" trains the supernets and scores the
-    subnets with them, "report" only sums up what is finished; two processes may do the two parts of one study side by
-    side. Killed at any moment and called again, a study goes on with the first subnet that is not finished.
+    A study with `truth_from` trains nothing from scratch. `part` leaves out the rest: "truth" trains the subnets from
+    scratch, "scores" trains the supernets and scores the subnets with them, "report" only sums up what is finished; two
+    processes may do the two parts of one study side by side. Killed at any moment and called again, a study goes on
+    with the first subnet that is not finished.
     """
     remove_leftovers(run.folder)
     data = prepared_data(run)
-    if part in ("all", "truth"):
+    if part in ("all", "truth") and run.options.truth_from is None:
         run.stages(
             {
                 _truth_stage(number, seed): partial(_train_from_scratch, run, number, seed)
@@ -123,10 +124,11 @@ def _summarise(run: RankRun, data: Prepared) -> dict[str, Any]:
     """The content of `rank.json`, from the stages that are done."""
     options = run.options
     numbers = range(options.subnets)
-    truths = _finished(run, {(n, seed): _truth_stage(n, seed) for n in numbers for seed in options.truth.seeds})
+    trained = run if options.truth_from is None else RankRun.open(Path(options.truth_from))
+    truths = _finished(trained, {(n, seed): _truth_stage(n, seed) for n in numbers for seed in options.truth.seeds})
     scores = {name: _finished(run, {n: _score_stage(n, name) for n in numbers}) for name in options.strategies}
     rows = subnet_rows(truths, scores)
-    seconds = run.wall_s()
+    seconds = {**trained.wall_s(), **run.wall_s()}
 
     def spent(stages: Iterable[str]) -> float:
         return round(sum(seconds.get(name, 0.0) for name in stages), 3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -41,11 +42,15 @@ class TruthOptions(Section):
 class RankOptions(Section):
     """Everything that decides the result of a rank study, besides its data.
 
-    `subnets` architectures are drawn with `seed`; a supernet is trained with each of `strategies`.
+    `subnets` architectures are drawn with `seed`; a supernet is trained with each of `strategies`, with
+    `supernet_seed`, or else `seed` too. `truth_from` is the folder of another study, whose architectures were trained
+    from scratch already.
     """
 
     seed: Seed = 0
     subnets: Count = 100
+    supernet_seed: Seed | None = None
+    truth_from: str | None = None
     strategies: Annotated[tuple[Sampling, ...], Field(min_length=1)] = ("single-operator", "single-path", "any-path")
     resamples: Count = 10_000
     data: DataOptions = DataOptions()
@@ -59,7 +64,13 @@ class RankOptions(Section):
         """The study that says how well a search with the options `preset` ranks."""
         return cls(seed=seed, data=preset.data, space=preset.space, supernet=preset.supernet, score=preset.score)
 
+    def sharing_truth(self, folder: Path, other: RankOptions) -> RankOptions:
+        """These options with the architectures, the data and the truth of the study `other` in `folder`."""
+        shared = {name: getattr(other, name) for name in ("seed", "subnets", "data", "space", "truth")}
+        return self.model_copy(update={**shared, "truth_from": str(other.truth_from or folder.resolve())})
+
     def search(self, strategy: str) -> NasOptions:
         """The search whose supernet is trained by sampling with `strategy`."""
         supernet = NasSupernetOptions.model_validate({**self.supernet.model_dump(), "sampling": strategy})
-        return NasOptions(seed=self.seed, data=self.data, space=self.space, supernet=supernet, score=self.score)
+        seed = self.seed if self.supernet_seed is None else self.supernet_seed
+        return NasOptions(seed=seed, data=self.data, space=self.space, supernet=supernet, score=self.score)

@@ -119,6 +119,22 @@ def test_parts_in_any_order_and_a_lost_subnet(finished: tuple[RankRun, dict[str,
     assert kept.stat().st_mtime_ns == before
 
 
+def test_another_supernet_for_the_same_truth(finished: tuple[RankRun, dict[str, Any]], tmp_path: Path) -> None:
+    """The truth is read, not trained again; the supernet, of another seed, scores otherwise."""
+    first, summary = finished
+    rank_command(out=tmp_path / "study", truth=first.folder, workers=1, settings=[
+        "supernet_seed=5", "strategies=['single-operator']", "supernet.batch_size=128",
+        "score.fine_tune_rows=256", "score.fine_tune_steps=5", "score.rows=200",
+    ])  # fmt: skip
+    found = json.loads((tmp_path / "study" / "rank.json").read_text())
+    assert not list((tmp_path / "study" / "stages").glob("truth-*"))
+    assert not (tmp_path / "study" / "data").exists()
+    assert found["truth"] | {"wall_s": 0} == summary["truth"] | {"wall_s": 0}
+    for row, before in zip(found["subnets"], summary["subnets"], strict=True):
+        assert row["validation"] == before["validation"]
+        assert row["one_shot"] != before["one_shot"]
+
+
 def test_command(tmp_path: Path) -> None:
     settings = [
         f"{table}.{key}={value}" for table in ("space", "supernet", "score") for key, value in SETTINGS[table].items()
