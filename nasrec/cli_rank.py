@@ -42,7 +42,8 @@ def rank(
     from nasrec.sections import changed, set_by_key
     from nasrec.workers import cores
 
-    if part not in PARTS:
+    chosen = next((one for one in PARTS if one == part), None)
+    if chosen is None:
         raise InputError(f"--part {part}: allowed are {', '.join(PARTS)}")
     if resume is not None:
         run = RankRun.open(resume)
@@ -58,7 +59,7 @@ def rank(
         open_source(source)  # what cannot be found or described is said before a folder is made
         run = RankRun.create(out, source, options, workers or cores())
     try:
-        summary = run_study(run, part)
+        summary = run_study(run, chosen)
     except KeyboardInterrupt:
         raise Stopped(f"stopped; go on with: nasrec rank --resume {run.folder}", 130) from None
     except WorkerLost as error:

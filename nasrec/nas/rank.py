@@ -22,7 +22,7 @@ from nasrec.run import RunOf
 from nasrec.run_data import prepared_data
 
 Part = Literal["all", "truth", "scores", "report"]
-PARTS = get_args(Part)
+PARTS: tuple[Part, ...] = get_args(Part)
 RANK_JSON = "rank.json"
 RANK_PNG = "rank.png"
 
@@ -126,7 +126,9 @@ def _summarise(run: RankRun, data: Prepared) -> dict[str, Any]:
     numbers = range(options.subnets)
     trained = run if options.truth_from is None else RankRun.open(Path(options.truth_from))
     truths = _finished(trained, {(n, seed): _truth_stage(n, seed) for n in numbers for seed in options.truth.seeds})
-    scores = {name: _finished(run, {n: _score_stage(n, name) for n in numbers}) for name in options.strategies}
+    scores: dict[str, dict[int, Any]] = {
+        name: _finished(run, {n: _score_stage(n, name) for n in numbers}) for name in options.strategies
+    }
     rows = subnet_rows(truths, scores)
     seconds = {**trained.wall_s(), **run.wall_s()}
 

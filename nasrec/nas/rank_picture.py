@@ -40,8 +40,10 @@ def _draw(axes: Axes, summary: dict[str, Any], strategy: str, time: str, colour:
         edge = np.quantile(points, SHOWN, axis=0) + 0.05 * (np.quantile(points, SHOWN, axis=0) - points.min(axis=0))
         beyond = (points > edge).any(axis=1)
         shown = np.minimum(points, edge)
-        axes.scatter(*shown[~beyond].T, s=18, color=colour, alpha=0.75, linewidths=0, zorder=3)
-        axes.scatter(*shown[beyond].T, s=22, marker="^", facecolors="none", edgecolors=colour, zorder=3)
+        axes.scatter(shown[~beyond, 0], shown[~beyond, 1], s=18, color=colour, alpha=0.75, linewidths=0, zorder=3)
+        axes.scatter(
+            shown[beyond, 0], shown[beyond, 1], s=22, marker="^", facecolors="none", edgecolors=colour, zorder=3
+        )
     kendall = summary["strategies"][strategy][time]["validation"]["kendall"]
     axes.set_title(f"{strategy}, {TITLES[time]}\nKendall {interval(kendall)}, {len(points)} subnets")
     axes.set_xlabel("log loss from scratch (validation)")
