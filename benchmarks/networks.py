@@ -6,7 +6,7 @@ import resource
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,12 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks import limits
 from benchmarks.timing import Work, waited_s
 from nasrec import kernels
-from nasrec.arch import Arch, BlockChoice
+from nasrec.arch import Arch
+from nasrec.arch_file import read_arch
 from nasrec.data.batch import Batch
 from nasrec.data.features import Features, Table
+from nasrec.sampling import full_path
 from nasrec.space import FULL
-from nasrec.train import full_path
 
 BATCH = 512
 TABLE_ROWS = 100_000
@@ -36,43 +37,13 @@ def features(rows: int = TABLE_ROWS) -> Features:
 
 def architectures(kind: str, count: int) -> list[Arch]:
     """Draws of `kind` from the full space: "single-operator", "any-path", or the one "full-path"."""
-    rng = np.random.default_rng(0)
     if kind == "full-path":
         return [full_path(FULL)]
-    archs = [FULL.sample(rng) for _ in range(count)]
-    if kind == "single-operator":
-        return archs
-
-    def some(ops: tuple[str, ...]) -> tuple[str, ...]:
-        chosen = rng.choice(len(ops), 1 + rng.binomial(len(ops) - 1, 0.5), replace=False)
-        return tuple(ops[place] for place in sorted(chosen))
-
-    def several(block: BlockChoice) -> BlockChoice:
-        return replace(block, dense_ops=some(FULL.dense_ops), sparse_ops=some(FULL.sparse_ops))
-
-    return [Arch(tuple(several(block) for block in arch.blocks)) for arch in archs]
+    rng = np.random.default_rng(0)
+    return [FULL.sample(rng, kind) for _ in range(count)]
 
 
-def _published() -> Arch:
-    """NASRecNet (Full) for Criteo, as its authors published it."""
-    blocks = [  # operators, dense inputs, sparse inputs, left, right, widths, DSI, FM
-        (("gating", "attention"), (0,), (0,), 0, 0, 128, 64, 1, 0),
-        (("dot", "efc"), (0,), (0,), 0, 1, 32, 64, 0, 0),
-        (("dot", "efc"), (1, 2), (0, 1, 2), 1, 2, 768, 32, 0, 1),
-        (("gating", "efc"), (0, 3), (0, 1, 2, 3), 2, 0, 768, 48, 1, 0),
-        (("fc", "efc"), (0, 2, 3, 4), (0, 1, 2, 3), 3, 1, 16, 16, 0, 1),
-        (("fc", "attention"), (0, 3, 4, 5), (1, 4), 2, 3, 768, 16, 1, 0),
-        (("fc", "attention"), (0, 2, 3), (1, 3), 6, 1, 128, 48, 0, 1),
-    ]
-    return Arch(
-        tuple(
-            BlockChoice((ops[0],), (ops[1],), dense, sparse, left, right, width, rows, bool(dsi), bool(fm))
-            for ops, dense, sparse, left, right, width, rows, dsi, fm in blocks
-        )
-    )
-
-
-CRITEO_FULL = _published()
+CRITEO_FULL = read_arch(Path(__file__).resolve().parents[1] / "examples" / "published" / "criteo_full.json").arch
 
 
 @dataclass

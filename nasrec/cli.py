@@ -1,4 +1,4 @@
-"""The command line: `nasrec codesign | search | rank | prepare | score | report`."""
+"""The command line: `nasrec codesign | search | rank | prepare | score | report | arch`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from nasrec.cli_arch import arch_app
 from nasrec.cli_rank import rank
 from nasrec.cli_search import search
 from nasrec.errors import InputError, Stopped, TrainingDiverged, WorkerLost
@@ -24,6 +25,7 @@ app = typer.Typer(
 )
 app.command()(search)
 app.command()(rank)
+app.add_typer(arch_app, name="arch")
 _output = Console(soft_wrap=True)
 
 
@@ -102,7 +104,7 @@ def score(
     data: Annotated[str, typer.Option(help="rows never seen: criteo|avazu|kdd:FILE, table:SCHEMA.toml, synthetic:...")],
     as_json: Annotated[bool, typer.Option("--json", help="print a JSON list")] = False,
 ) -> None:
-    """Log loss and AUC of a run's winners on other data, in float and as their chips compute."""
+    """Log loss and AUC of a run's winners on other data, in float and, of `codesign`, as their chips compute."""
     from nasrec.data.source import absolute_source
     from nasrec.score_run import score_run
 
@@ -110,12 +112,12 @@ def score(
     if as_json:
         typer.echo(json.dumps(rows, indent=1))
         return
-    table = Table("winner", "rows", "log loss", "log loss, crossbar", "AUC")
+    chips = all("log_loss_crossbar" in row for row in rows)
+    table = Table("winner", "rows", "log loss", *(["log loss, crossbar"] if chips else []), "AUC")
     for row in rows:
         area = "undefined" if row["auc"] is None else f"{row['auc']:.4f}"
-        table.add_row(
-            row["winner"], f"{row['rows']:,}", f"{row['log_loss']:.5f}", f"{row['log_loss_crossbar']:.5f}", area
-        )
+        losses = [f"{row[name]:.5f}" for name in ("log_loss", "log_loss_crossbar") if name in row]
+        table.add_row(row["winner"], f"{row['rows']:,}", *losses, area)
     _output.print(table)
 
 

@@ -1,4 +1,4 @@
-"""Between our architectures and weights and those of the official NASRec code (facebookresearch/NasRec)."""
+"""Between our weights and those of the official NASRec code (facebookresearch/NasRec): see docs/official.md."""
 
 from __future__ import annotations
 
@@ -8,18 +8,22 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nasrec.arch import Arch, BlockChoice
+from nasrec.arch import EMBEDDING_DIM, Arch
 from nasrec.data.features import Features, Table
 from nasrec.errors import InputError
 from nasrec.model.optimizer import active_slices
 from nasrec.model.subnet import Subnet
+from nasrec.official import NODES, arch_from_official, nodes_of, official_from_arch, space_of
 
-# The official node ids of each space, by our names of the operators.
-NODES = {
-    "autoctr": {"fc": 0, "dot": 1, "efc": 2},
-    "xlarge": {"fc": 0, "dot": 1, "gating": 2, "sum": 3, "attention": 4, "efc": 5},
-}
-_SPARSE = ("efc", "attention")
+__all__ = [
+    "NODES",
+    "OfficialSubnet",
+    "arch_from_official",
+    "official_from_arch",
+    "official_name",
+    "official_state_dict",
+    "subnet_from_official",
+]
 
 # Our layer -> the official one, inside `_blocks.<i>.`; {node} is the operator's id.
 _LAYERS = {
@@ -66,79 +70,6 @@ class OfficialSubnet(nn.Module):
         return logits.unsqueeze(1)
 
 
-def arch_from_official(config: Mapping[str, Any], where: str = "config") -> Arch:
-    """The architecture of an official JSON (`config` names the space, `micro` and `macro` list the blocks).
-
-    Raises InputError naming the block and field that is missing or cannot be used.
-    """
-    names = {node: op for op, node in _nodes(_field(config, "config", where), where).items()}
-    micro, macro = _field(config, "micro", where), _field(config, "macro", where)
-    if len(micro) != len(macro):
-        raise InputError(f"{where}: {len(micro)} blocks in 'micro' but {len(macro)} in 'macro'")
-    blocks = []
-    for index, (inner, outer) in enumerate(zip(micro, macro, strict=True)):
-        place = f"{where}.micro[{index}]"
-        ops = []
-        for node in _field(inner, "active_nodes", place):
-            if node not in names:
-                raise InputError(f"{place}.active_nodes holds {node!r}: allowed are {sorted(names)}")
-            ops.append(names[node])
-        sources = {
-            name: tuple(sorted(set(_field(outer, name, f"{where}.macro[{index}]"))))
-            for name in ("dense_idx", "sparse_idx", "dense_left_idx", "dense_right_idx")
-        }
-        for name in ("dense_left_idx", "dense_right_idx"):
-            if len(sources[name]) != 1:
-                raise InputError(f"{where}.macro[{index}].{name} is {list(sources[name])}: exactly one is allowed")
-        blocks.append(
-            BlockChoice(
-                dense_ops=tuple(op for op in ops if op not in _SPARSE),
-                sparse_ops=tuple(op for op in ops if op in _SPARSE),
-                dense_inputs=sources["dense_idx"],
-                sparse_inputs=sources["sparse_idx"],
-                left=sources["dense_left_idx"][0],
-                right=sources["dense_right_idx"][0],
-                dense_width=int(_field(inner, "dense_in_dims", place)),
-                sparse_width=int(_field(inner, "sparse_in_dims", place)),
-                dsi=bool(_field(inner, "dense_sparse_interact", place)),
-                fm=bool(_field(inner, "deep_fm", place)),
-            )
-        )
-    return Arch(tuple(blocks))
-
-
-def official_from_arch(arch: Arch, space: str = "xlarge") -> dict[str, Any]:
-    """The official JSON of `arch`; precision has no place there and is dropped.
-
-    Raises InputError where `arch` uses an operator that `space` ("autoctr" or "xlarge") does not have.
-    """
-    nodes = _nodes(space, "space")
-    micro, macro = [], []
-    for index, block in enumerate(arch.blocks):
-        ops = block.dense_ops + block.sparse_ops
-        for op in ops:
-            if op not in nodes:
-                raise InputError(f"arch.blocks[{index}] uses {op!r}: space {space!r} has {', '.join(nodes)}")
-        micro.append(
-            {
-                "active_nodes": sorted(nodes[op] for op in ops),
-                "dense_in_dims": block.dense_width,
-                "sparse_in_dims": block.sparse_width,
-                "dense_sparse_interact": int(block.dsi),
-                "deep_fm": int(block.fm),
-            }
-        )
-        macro.append(
-            {
-                "dense_idx": list(block.dense_inputs),
-                "sparse_idx": list(block.sparse_inputs),
-                "dense_left_idx": [block.left],
-                "dense_right_idx": [block.right],
-            }
-        )
-    return {"micro": micro, "macro": macro, "num_blocks": len(arch.blocks), "config": space}
-
-
 def subnet_from_official(
     config: Mapping[str, Any],
     state_dict: Mapping[str, Tensor],
@@ -149,11 +80,12 @@ def subnet_from_official(
 ) -> OfficialSubnet:
     """The official standalone model with the weights in `state_dict` (official names), computing in `dtype`.
 
-    Weights of dead operators are ignored. `fm_into_dsi` reproduces the official in-place addition of FM (`Block`).
-    The raw inputs' sizes follow from the weights. Raises InputError naming a weight that is missing or misshapen.
+    Weights of dead operators are ignored, and need not be there. `layernorm` builds the LayerNorms that the official
+    final training leaves out; `fm_into_dsi` reproduces the official in-place addition of FM (`Block`). The raw inputs'
+    sizes follow from the weights. Raises InputError naming a weight that is missing or misshapen.
     """
     arch = arch_from_official(config)
-    nodes = _nodes(config["config"], "config")
+    nodes = nodes_of(space_of(config, "config"), "config")
     tables = sum(name.startswith("_embedding.") for name in state_dict)
     rows = [len(_weight(state_dict, f"_embedding.{index}.weight")) for index in range(tables)]
     features = Features(
@@ -182,27 +114,37 @@ def official_name(name: str, nodes: Mapping[str, int]) -> str:
     return f"_blocks.{block}.{_LAYERS[f'{op}.{layer}'].format(node=nodes.get(op))}.{parameter}"
 
 
+def official_state_dict(subnet: Subnet | OfficialSubnet, space: str = "xlarge") -> dict[str, Tensor]:
+    """Copies of the weights of `subnet` under the names of the official standalone model, tables included.
+
+    Dead operators, which a subnet does not have, are not there: load it with `strict=False`. Raises InputError where
+    `space` ("small" or "autoctr", "full" or "xlarge") lacks an operator.
+    """
+    model = subnet.subnet if isinstance(subnet, OfficialSubnet) else subnet
+    official_from_arch(model.arch, space)
+    nodes = nodes_of(space, "space")
+    weights = {f"_embedding.{index}.weight": table for index, table in enumerate(model.embeddings.tables)}
+    weights |= {official_name(active.name, nodes): active.weight for active in active_slices(model)}
+    return {name: weight.detach().clone() for name, weight in weights.items()}
+
+
 def _raw_width(arch: Arch, state_dict: Mapping[str, Tensor], nodes: Mapping[str, int]) -> int:
-    """Dense raw inputs, from the first block, which can read nothing else."""
-    first = {"fc": "fc.linear", "dot": "dot.dense_projection", "gating": "gating.left", "sum": "sum.output"}
-    for op in arch.blocks[0].dense_ops:
-        name = official_name(f"blocks.0.{first[op]}.weight", nodes)
-        if name in state_dict:
-            return state_dict[name].shape[1]
+    """Dense raw inputs: the columns of a weight that reads them, without those of the blocks that it reads besides."""
+    widths = [0, *(block.dense_width for block in arch.blocks)]
+    layers = {"fc": "fc.linear", "dot": "dot.dense_projection", "gating": "gating.left", "sum": "sum.output"}
+    for index, block in enumerate(arch.blocks):
+        for op in block.dense_ops:
+            name = official_name(f"blocks.{index}.{layers[op]}.weight", nodes)
+            sources = {block.left, block.right} if op in ("gating", "sum") else set(block.dense_inputs)
+            if 0 not in sources or name not in state_dict:
+                continue
+            columns, known = state_dict[name].shape[1], sum(widths[source] for source in sources)
+            if op in ("fc", "dot"):
+                return columns - known
+            if columns > known:  # the narrower of left and right is padded, and leaves no trace
+                return columns
     # Without such a weight the width is the one that makes the projection unnecessary.
-    return 16 if "dot" in arch.blocks[0].dense_ops else arch.blocks[0].dense_width
-
-
-def _nodes(space: Any, where: str) -> dict[str, int]:
-    if space not in NODES:
-        raise InputError(f"{where}: space is {space!r}: allowed are {', '.join(NODES)}")
-    return NODES[space]
-
-
-def _field(data: Mapping[str, Any], name: str, where: str) -> Any:
-    if not isinstance(data, Mapping) or name not in data:
-        raise InputError(f"{where}: field {name!r} is missing")
-    return data[name]
+    return EMBEDDING_DIM if "dot" in arch.blocks[0].dense_ops else arch.blocks[0].dense_width
 
 
 def _weight(state_dict: Mapping[str, Tensor], name: str) -> Tensor:

@@ -16,6 +16,7 @@ from nasrec.errors import InputError
 DENSE_WIDTHS = (16, 32, 64, 128, 256, 512, 768, 1024)
 SPARSE_WIDTHS = (16, 32, 48, 64)
 MAX_INPUTS = 4  # sampling and mutation cap a set of inputs at four (NASRec)
+SAMPLING = ("single-operator", "single-path", "any-path")  # strategies of `Space.sample`
 
 _T = TypeVar("_T")
 
@@ -39,10 +40,19 @@ class Space:
     weight_bits: tuple[int, ...] = (32,)
     input_bits: tuple[int, ...] = (32,)
 
-    def sample(self, rng: np.random.Generator) -> Arch:
-        """Draw an architecture: *single-operator any-connection* (NASRec): one operator per branch,
-        1 + Binomial(min(n - 1, 3), 0.5) inputs, widths, switches and bits uniform."""
-        return Arch(tuple(self._sample_block(rng, index) for index in range(self.blocks)), self._precision(rng))
+    def sample(self, rng: np.random.Generator, strategy: str = "single-operator") -> Arch:
+        """Draw an architecture; widths, switches, `left`, `right` and bits are always uniform.
+
+        "single-operator" (any connection): one operator per branch, 1 + Binomial(min(n - 1, 3), 0.5) of the n inputs:
+        what NASRec searches and trains its supernet with. "single-path": one operator and one input per branch.
+        "any-path": 1 + Binomial(m - 1, 0.5) of a branch's m operators, inputs as for "single-operator". The last two
+        are NASRec's ablations (section "path sampling" of the paper; `anypath_choice` "binomial-0.5" in its code).
+        Raises InputError for another strategy.
+        """
+        if strategy not in SAMPLING:
+            raise InputError(f"sampling strategy is {strategy!r}: allowed are {', '.join(SAMPLING)}")
+        blocks = tuple(self._sample_block(rng, index, strategy) for index in range(self.blocks))
+        return Arch(blocks, self._precision(rng))
 
     def mutate(self, arch: Arch, rng: np.random.Generator) -> Arch:
         """Return `arch` with one field of one block drawn anew.
@@ -76,15 +86,20 @@ class Space:
         return "gating" in self.dense_ops or "sum" in self.dense_ops
 
     @property
-    def size(self) -> float:
-        """The number of genotypes (one operator per branch), as a float: it exceeds every integer type."""
+    def count(self) -> int:
+        """The number of genotypes, one operator per branch and at most four inputs a set: no float holds it exactly."""
         precision = len(self.weight_bits) * len(self.input_bits)
-        total = float(precision)
+        total = precision
         for index in range(self.blocks):
             total *= len(self.dense_ops) * len(self.sparse_ops) * len(self.dense_widths) * len(self.sparse_widths) * 4
-            total *= len(self.input_sets(index)) ** 2 * float(precision) ** 4
+            total *= len(self.input_sets(index)) ** 2 * precision**4
             total *= (index + 1) ** 2 if self.pairs else 1
         return total
+
+    @property
+    def size(self) -> float:
+        """The number of genotypes, rounded to a float."""
+        return float(self.count)
 
     def check(self, arch: Arch) -> None:
         """Raise InputError naming the first field of `arch` that this space does not allow."""
@@ -103,12 +118,14 @@ class Space:
                             f"arch.blocks[{index}].{name} is {value!r}: space {self.name!r} allows {list(allowed)}"
                         )
 
-    def _sample_block(self, rng: np.random.Generator, index: int) -> BlockChoice:
+    def _sample_block(self, rng: np.random.Generator, index: int, strategy: str = "single-operator") -> BlockChoice:
+        ops = _sample_ops if strategy == "any-path" else _sample_op
+        inputs = _sample_input if strategy == "single-path" else _sample_inputs
         return BlockChoice(
-            dense_ops=(_choice(rng, self.dense_ops),),
-            sparse_ops=(_choice(rng, self.sparse_ops),),
-            dense_inputs=_sample_inputs(rng, index + 1),
-            sparse_inputs=_sample_inputs(rng, index + 1),
+            dense_ops=ops(rng, self.dense_ops),
+            sparse_ops=ops(rng, self.sparse_ops),
+            dense_inputs=inputs(rng, index + 1),
+            sparse_inputs=inputs(rng, index + 1),
             left=int(rng.integers(index + 1)) if self.pairs else 0,
             right=int(rng.integers(index + 1)) if self.pairs else 0,
             dense_width=_choice(rng, self.dense_widths),
@@ -137,6 +154,19 @@ def dot_rows(dense_width: int) -> int:
 
 def _choice(rng: np.random.Generator, values: Sequence[_T]) -> _T:
     return values[int(rng.integers(len(values)))]
+
+
+def _sample_op(rng: np.random.Generator, ops: tuple[str, ...]) -> tuple[str, ...]:
+    return (_choice(rng, ops),)
+
+
+def _sample_ops(rng: np.random.Generator, ops: tuple[str, ...]) -> tuple[str, ...]:
+    count = 1 + int(rng.binomial(len(ops) - 1, 0.5))
+    return tuple(ops[place] for place in sorted(rng.choice(len(ops), size=count, replace=False)))
+
+
+def _sample_input(rng: np.random.Generator, sources: int) -> tuple[int, ...]:
+    return (int(rng.integers(sources)),)
 
 
 def _sample_inputs(rng: np.random.Generator, sources: int) -> tuple[int, ...]:

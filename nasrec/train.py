@@ -14,14 +14,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from nasrec.arch import Arch, BlockChoice
 from nasrec.checkpoint import SaveClock, load_checkpoint, restore, save_checkpoint
 from nasrec.errors import InputError, TrainingDiverged
 from nasrec.metrics import auc, log_loss
 from nasrec.model.optimizer import weights_of
 from nasrec.predict import Inputs, inputs_of, pick_device, predict
+from nasrec.sampling import full_path, step_arch
 from nasrec.schedule import learning_rate
-from nasrec.space import Space
 from nasrec.train_options import EpochScore, TrainLog, TrainOptions
 
 if TYPE_CHECKING:
@@ -33,7 +32,17 @@ if TYPE_CHECKING:
 CALIBRATION_ROWS = 4096
 LOG_POINTS = 100  # training losses kept in the log
 
-__all__ = ["EpochScore", "TrainLog", "TrainOptions", "TrainingDiverged", "predict", "train_subnet", "train_supernet"]
+__all__ = [
+    "EpochScore",
+    "TrainLog",
+    "TrainOptions",
+    "TrainingDiverged",
+    "full_path",
+    "predict",
+    "step_arch",
+    "train_subnet",
+    "train_supernet",
+]
 
 
 def train_supernet(
@@ -82,35 +91,6 @@ def train_subnet(
         return model(*inputs)  # type: ignore[no-any-return]
 
     return _Training(model, train, validation, options, forward, checkpoint, progress, save_every_s, device).run()
-
-
-def step_arch(space: Space, options: TrainOptions, step: int) -> Arch:
-    """Return the architecture that supernet step `step` trains: a function of seed and step only."""
-    rng = np.random.default_rng([options.seed, step])
-    if step < options.full_path_steps and rng.random() >= step / options.full_path_steps:
-        return full_path(space)
-    return space.sample(rng)
-
-
-def full_path(space: Space) -> Arch:
-    """Return the architecture that uses everything: all operators, all inputs, the largest widths, both mergers."""
-    return Arch(
-        tuple(
-            BlockChoice(
-                dense_ops=space.dense_ops,
-                sparse_ops=space.sparse_ops,
-                dense_inputs=tuple(range(index + 1)),
-                sparse_inputs=tuple(range(index + 1)),
-                left=index,
-                right=index,
-                dense_width=max(space.dense_widths),
-                sparse_width=max(space.sparse_widths),
-                dsi=True,
-                fm=True,
-            )
-            for index in range(space.blocks)
-        )
-    )
 
 
 def epoch_seed(seed: int, epoch: int) -> int:

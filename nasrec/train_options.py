@@ -8,6 +8,9 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from nasrec.errors import InputError
+from nasrec.space import SAMPLING
+
+PATH_WARMUPS = ("full-path", "per-block", "any-path")
 
 
 @dataclass(frozen=True)
@@ -17,8 +20,11 @@ class TrainOptions:
     `epochs` passes over the data in batches of `batch_size`; `learning_rate` is the peak, `warmup` the fraction of
     steps that lead up to it; `eps` is Adagrad's, added outside the root; gradients are clipped to the norm
     `clip_norm`. With `patience`, training stops after that many epochs without a better validation log loss.
-    `full_path_steps` (supernet): the probability of training the whole supernet falls from 1 to 0 over these steps.
     Defaults are NASRec's for the supernet.
+
+    Of a supernet only: `sampling` is the strategy by which `Space.sample` draws a step's network. The probability that
+    a step belongs to the path warm-up instead falls from 1 to 0 over `full_path_steps`; `path_warmup` says what it
+    trains then (see `nasrec.sampling.step_arch`).
     """
 
     epochs: int = 1
@@ -30,6 +36,8 @@ class TrainOptions:
     seed: int = 0
     patience: int | None = None
     full_path_steps: int = 0
+    sampling: str = "single-operator"
+    path_warmup: str = "full-path"
 
     def __post_init__(self) -> None:
         """Refuse values that cannot train anything; raises InputError naming the option."""
@@ -43,6 +51,8 @@ class TrainOptions:
             ("seed", "whole numbers from 0", self.seed >= 0),
             ("patience", "whole numbers from 1, or none", self.patience is None or self.patience >= 1),
             ("full_path_steps", "whole numbers from 0", self.full_path_steps >= 0),
+            ("sampling", ", ".join(SAMPLING), self.sampling in SAMPLING),
+            ("path_warmup", ", ".join(PATH_WARMUPS), self.path_warmup in PATH_WARMUPS),
         ):
             if not good:
                 raise InputError(f"training option {name} is {getattr(self, name)!r}: allowed are {allowed}")
@@ -60,10 +70,13 @@ class TrainOptions:
                 raise InputError(f"{where}: unknown field {name!r}: allowed are {', '.join(names)}")
             if name not in data:
                 raise InputError(f"{where}: field {name!r} is missing")
-            kinds = (int, float) if isinstance(getattr(cls, name), float) else (int,)
-            value = data[name]
+            default, value = getattr(cls, name), data[name]
+            kinds: tuple[type, ...] = (int, float) if isinstance(default, float) else (int,)
+            expected = "a number" if float in kinds else "a whole number"
+            if isinstance(default, str):
+                kinds, expected = (str,), "a word"
             if (isinstance(value, bool) or not isinstance(value, kinds)) and not (name == "patience" and value is None):
-                raise InputError(f"{where}.{name} is {value!r}: expected a {'' if float in kinds else 'whole '}number")
+                raise InputError(f"{where}.{name} is {value!r}: expected {expected}")
         return cls(**data)
 
 

@@ -9,15 +9,15 @@ from typing import Any
 import torch
 
 from nasrec.arch import FLOAT, Arch, Candidate
+from nasrec.arch_file import ARCH_FORMAT, write_arch
 from nasrec.checkpoint import load_checkpoint, save_weights
 from nasrec.data.features import Features
 from nasrec.files import read_json, write_json, write_text
 from nasrec.hardware import chip_to_toml, choice_from_toml, workload_of
-from nasrec.liveness import canonical
+from nasrec.liveness import network
 from nasrec.model.subnet import Subnet
 from nasrec.search.objectives import front, knee
 
-ARCH_FORMAT = "nasrec.arch"
 WINNERS = 3
 
 
@@ -37,9 +37,9 @@ def pick_finalists(trials: Sequence[dict[str, Any]], reference: Sequence[float],
     fresh: list[int] = []
     again: list[int] = []
     for index in by_loss:
-        network = canonical(Candidate.from_json(pool[index]["candidate"]).arch.with_precision(FLOAT))
-        (again if network in networks else fresh).append(index)
-        networks.add(network)
+        trained = network(Candidate.from_json(pool[index]["candidate"]).arch.with_precision(FLOAT))
+        (again if trained in networks else fresh).append(index)
+        networks.add(trained)
     chosen = list(dict.fromkeys([by_loss[0], by_energy[0], middle, *fresh, *again]))[:count]
     return [Candidate.from_json(pool[index]["candidate"]) for index in chosen]
 
@@ -82,8 +82,7 @@ def _useful(trials: Sequence[dict[str, Any]], reference: Sequence[float]) -> lis
 
 def write_winner(folder: Path, candidate: Candidate, features: Features, model: Subnet) -> None:
     """Write `arch.json`, `chip.toml`, `workload.json` and `weights.safetensors` into `folder`, each whole or not."""
-    arch = {"format": ARCH_FORMAT, "version": 1, **candidate.arch.to_json(), "features": features.to_json()}
-    write_json(folder / "arch.json", arch)
+    write_arch(folder / "arch.json", candidate.arch, features)
     write_text(folder / "chip.toml", chip_to_toml(candidate.chip))
     write_json(folder / "workload.json", workload_of(candidate.arch, features).to_json())
     save_weights(folder / "weights.safetensors", model)

@@ -15,20 +15,25 @@ from typing import Any
 
 import pytest
 
-from nasrec.arch import Arch, Candidate
+from nasrec.arch import Candidate
+from nasrec.arch_file import read_arch
 from nasrec.data.encoder import Encoder
-from nasrec.data.features import Features
+from nasrec.data.features import Features, Table
 from nasrec.data.prepared import Prepared
 from nasrec.data.table import TableLog
 from nasrec.files import read_json
+from nasrec.hardware import counts_of
+from nasrec.nas.options import NasOptions
+from nasrec.nas.presets import preset
 from nasrec.nas.rank import RankRun
 from nasrec.nas.rank_options import RankOptions
 from nasrec.nas.rank_picture import save_rank_picture
 from nasrec.nas.rank_summary import correlations, noise, subnet_rows
+from nasrec.nas.run import SearchRun
 from nasrec.options import CodesignOptions, load_options, options_from
 from nasrec.report.summary import Quality, Summary
 from nasrec.run import Run
-from nasrec.winners import ARCH_FORMAT
+from nasrec.sections import validated
 from pimsim import evaluate
 from pimsim.chip_file import chip_from_toml
 from pimsim.files import read_workload
@@ -45,7 +50,8 @@ def kind_of(language: str, text: str) -> str:
     data = tomllib.loads(text) if language == "toml" else json.loads(text)
     if isinstance(data, list):
         return "scores"
-    by_key = {"format": data.get("format"), "files": "schema", "search": "options"}
+    by_key = {"format": data.get("format"), "files": "schema", "winners": "options", "evolution": "search options"}
+    by_key |= {"micro": "official", "macs": "counts"}
     return str(next((name for key, name in by_key.items() if key in data), "unknown"))
 
 
@@ -67,10 +73,24 @@ def read_table_schema(path: Path) -> None:
     assert set(kinds.values()) == set(values), "the example shows every kind of column"
 
 
-def read_arch(path: Path) -> None:
-    data = read_json(path, format=ARCH_FORMAT)
-    Features.from_json(data.pop("features"), str(path))
-    Arch.from_json(data, str(path))
+def read_winners_arch(path: Path) -> None:
+    assert read_arch(path).features is not None
+
+
+def read_official(path: Path) -> None:
+    assert read_arch(path).official
+
+
+def read_counts(path: Path) -> None:
+    """The counts are those of the page's own official JSON."""
+    (path.parent / "official.json").write_text(example("official"))
+    found, shown = read_arch(path.parent / "official.json"), json.loads(path.read_text())
+    tables = tuple(Table(f"C{index}", 1) for index in range(shown["sparse"]))
+    counts = json.loads(json.dumps(counts_of(found.arch, Features(shown["dense"], tables)).to_json()))
+    assert shown == {
+        "space": found.space, "blocks": len(found.arch.blocks), "dense": shown["dense"], "sparse": shown["sparse"],
+        **counts, "embedding_parameters": None,
+    }  # fmt: skip
 
 
 def read_prepared(path: Path) -> None:
@@ -86,6 +106,21 @@ def read_encoder(path: Path) -> None:
 def read_run(path: Path) -> None:
     path.rename(path.with_name("run.json"))
     Run.open(path.parent)
+
+
+def read_search_run(path: Path) -> None:
+    path.rename(path.with_name("run.json"))
+    SearchRun.open(path.parent)
+
+
+def read_search_options(path: Path) -> None:
+    """All keys of the preset `paper`, with its values; those that are commented out are keys as well."""
+    text = path.read_text()
+    shown = tomllib.loads(text)
+    assert validated(NasOptions, shown, str(path)) == preset("paper")
+    optional = tomllib.loads(re.sub(r"^# (\w+ =)", r"\1", text, flags=re.MULTILINE))
+    validated(NasOptions, optional, str(path))
+    assert set(keys_of(optional)) == set(keys_of(NasOptions().model_dump()))
 
 
 def read_stage(path: Path) -> None:
@@ -176,8 +211,12 @@ READERS: dict[str, Callable[[Path], Any]] = {
     "nasrec.prepared": read_prepared,
     "nasrec.encoder": read_encoder,
     "nasrec.run": read_run,
+    "nasrec.search_run": read_search_run,
+    "search options": read_search_options,
     "nasrec.stage": read_stage,
-    "nasrec.arch": read_arch,
+    "nasrec.arch": read_winners_arch,
+    "official": read_official,
+    "counts": read_counts,
     "nasrec.summary": read_summary,
     "nasrec.rank_run": read_rank_run,
     "nasrec.rank": read_rank,

@@ -4,10 +4,12 @@ from nasrec.hardware.arithmetic import arithmetic_of
 from nasrec.hardware.baseline import baseline_workload
 from nasrec.hardware.chip import chip_of, chip_to_toml, choice_from_toml
 from nasrec.hardware.cost import HardwareCost, breakdown_of, cost_of, measure, measure_workload
+from nasrec.hardware.counts import Counts, counts_of
 from nasrec.hardware.workload import EMBEDDING_BITS, workload_of
 
 __all__ = [
     "EMBEDDING_BITS",
+    "Counts",
     "HardwareCost",
     "arithmetic_of",
     "baseline_workload",
@@ -16,6 +18,7 @@ __all__ = [
     "chip_to_toml",
     "choice_from_toml",
     "cost_of",
+    "counts_of",
     "measure",
     "measure_workload",
     "workload_of",

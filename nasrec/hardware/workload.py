@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from nasrec.arch import DSI_ROWS, EMBEDDING_DIM, Arch, BlockChoice, Precision
 from nasrec.data.features import Features
-from nasrec.liveness import LiveBlock, live_blocks
+from nasrec.liveness import LiveBlock, all_blocks, live_blocks
 from nasrec.space import dot_rows
 from pimsim import Elementwise, Gather, MatMul, MatVec, Workload
 
@@ -17,14 +17,14 @@ FLOAT_BITS = 16  # an operator left in float (32 bits) is costed as ISAAC's 16-b
 Names = tuple[str, ...]
 
 
-def workload_of(arch: Arch, features: Features, name: str = "nasrec") -> Workload:
-    """The operations of one inference of `arch` on inputs of `features`; dead blocks and branches are left out.
+def workload_of(arch: Arch, features: Features, name: str = "nasrec", *, dead: bool = False) -> Workload:
+    """The operations of one inference of `arch` on inputs of `features`; dead blocks and branches only with `dead`.
 
     Every layer with stored weights is a `MatVec` under the name that the model gives the layer; products of two
     activations are `MatMul`; each embedding table is a `Gather` of 8-bit rows. Inputs travel as unsigned codes with a
     zero point that is corrected digitally, so no `MatVec` has signed inputs.
     """
-    return _Walk(features).run(arch, name)
+    return _Walk(features).run(arch, name, all_blocks(arch) if dead else live_blocks(arch))
 
 
 class _Walk:
@@ -36,8 +36,7 @@ class _Walk:
         self.dense: dict[int, tuple[int, Names]] = {0: (features.dense, ())}
         self.sparse: dict[int, tuple[int, Names]] = {}
 
-    def run(self, arch: Arch, name: str) -> Workload:
-        live = live_blocks(arch)
+    def run(self, arch: Arch, name: str, live: tuple[LiveBlock, ...]) -> Workload:
         gathers = [
             Gather(f"tables.{table.name}", table.rows, EMBEDDING_DIM, 1, table.lookups, EMBEDDING_BITS)
             for table in self.features.tables

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from nasrec.options import DataOptions, SpaceOptions
 from nasrec.sections import Bits, Count, Rate, Section
@@ -29,7 +29,7 @@ class NasSupernetOptions(Section):
 
     `full_path` is the share of the steps over which the probability of training the full path falls from 1 to 0:
     NASRec's 15,000 steps are 0.21 of its epoch of Criteo, 12,500 are 0.2 of Avazu, 20,000 are 0.17 of KDD.
-    `full_path_steps` gives their number instead.
+    `full_path_steps` gives their number instead. `sampling` and `path_warmup`: see `nasrec.sampling`.
     """
 
     epochs: Count = 1
@@ -37,7 +37,8 @@ class NasSupernetOptions(Section):
     learning_rate: Rate = 0.12
     full_path: Share = 0.2
     full_path_steps: Annotated[int, Field(ge=0)] | None = None
-    sampling: Literal["single-operator"] = "single-operator"
+    sampling: Literal["single-operator", "single-path", "any-path"] = "single-operator"
+    path_warmup: Literal["full-path", "per-block", "any-path"] = "full-path"
     layernorm: bool = True
 
     def train_options(self, seed: int, rows: int) -> TrainOptions:
@@ -51,6 +52,8 @@ class NasSupernetOptions(Section):
             learning_rate=self.learning_rate,
             seed=seed,
             full_path_steps=warm,
+            sampling=self.sampling,
+            path_warmup=self.path_warmup,
         )
 
 
@@ -85,6 +88,12 @@ class EvolutionOptions(Section):
     mutations: Count = 6
     beta: Annotated[float, Field(ge=0)] = 0.0
     target_macs: Count | None = None
+
+    @model_validator(mode="after")
+    def _beta_has_its_target(self) -> Self:
+        if self.beta > 0 and self.target_macs is None:
+            raise ValueError("beta counts only with target_macs")
+        return self
 
     @property
     def evaluations(self) -> int:

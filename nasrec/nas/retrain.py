@@ -12,18 +12,19 @@ from typing import Any
 import torch
 
 from nasrec.arch import Arch
-from nasrec.checkpoint import save_weights
-from nasrec.data.keepsake import save_keepsake
+from nasrec.arch_file import read_arch, write_arch
+from nasrec.checkpoint import load_checkpoint, save_weights
+from nasrec.data.encoder import Encoder
+from nasrec.data.keepsake import load_keepsake, save_keepsake
 from nasrec.errors import TrainingDiverged
-from nasrec.files import write_json
 from nasrec.metrics import auc, log_loss
+from nasrec.model.optimizer import load_weights
 from nasrec.model.subnet import Subnet
 from nasrec.nas.run import SearchRun
 from nasrec.predict import predict
 from nasrec.progress import stage
 from nasrec.run_data import prepared_data
 from nasrec.train import train_subnet
-from nasrec.winners import ARCH_FORMAT
 
 KEEPSAKE = "data"  # beside the winner's weights: what scoring other rows takes, should the run's data be gone
 KEPT_ROWS = 1024
@@ -138,7 +139,15 @@ def write_model(run: SearchRun, arch: Arch, model: Subnet) -> None:
     """Write `arch.json`, `weights.safetensors` and the encoder of the run's data into `run.best`."""
     data = prepared_data(run)
     save_keepsake(run.best / KEEPSAKE, data.encoder, data.split("train").head(KEPT_ROWS))
-    described = {"format": ARCH_FORMAT, "version": 1, **arch.to_json(), "features": data.features.to_json()}
-    write_json(run.best / "arch.json", described)
+    write_arch(run.best / "arch.json", arch, data.features)
     save_weights(run.best / "weights.safetensors", model)
 
+
+
+def read_model(run: SearchRun) -> tuple[Subnet, Encoder]:
+    """The winner that `write_model` wrote, and the encoder of its data; InputError names what is missing or damaged."""
+    encoder, _ = load_keepsake(run.best / KEEPSAKE)
+    found = read_arch(run.best / "arch.json")
+    model = Subnet(found.arch, encoder.features)
+    load_weights(model, load_checkpoint(run.best / "weights.safetensors").tensors)
+    return model, encoder

@@ -13,7 +13,7 @@ from typing import Any
 from nasrec.arch import Arch
 from nasrec.data.prepared import Prepared
 from nasrec.files import remove_leftovers, write_json
-from nasrec.liveness import canonical
+from nasrec.liveness import network
 from nasrec.memory import MIB
 from nasrec.nas.evaluate import score_all
 from nasrec.nas.evolution import next_architectures
@@ -88,10 +88,10 @@ def _search(run: SearchRun, data: Prepared) -> dict[str, Any]:
 
 
 def best_trials(known: Sequence[Trial], count: int) -> list[tuple[int, Trial]]:
-    """The `count` trials of least value with their numbers, each network once."""
+    """The `count` trials of least value with their numbers, each standalone network once."""
     chosen: dict[Arch, tuple[int, Trial]] = {}
     for number, trial in sorted(enumerate(known), key=lambda item: (item[1].value, item[0])):
-        chosen.setdefault(canonical(trial.arch), (number, trial))
+        chosen.setdefault(network(trial.arch), (number, trial))
     return list(chosen.values())[:count]
 
 

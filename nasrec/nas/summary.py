@@ -8,7 +8,7 @@ from typing import Any
 
 from nasrec.arch import Arch
 from nasrec.data.prepared import Prepared
-from nasrec.hardware import workload_of
+from nasrec.hardware import counts_of
 from nasrec.nas.run import SearchRun
 
 SUMMARY_FORMAT = "nasrec.search_summary"
@@ -25,6 +25,7 @@ def summarise(
 ) -> dict[str, Any]:
     """The content of `summary.json`: the results of the stages, and under `spent` what they took."""
     winner = search["best"][choice["place"]]
+    counts = counts_of(Arch.from_json(winner["arch"]), data.features)
     found = {name: value for name, value in search.items() if name != "cost"}
     return {
         "format": SUMMARY_FORMAT,
@@ -41,7 +42,8 @@ def summarise(
         "winner": {
             "number": winner["number"],
             "arch": winner["arch"],
-            "macs": workload_of(Arch.from_json(winner["arch"]), data.features).macs,
+            "macs": counts.macs,
+            "live_dense_parameters": counts.live_dense_parameters,
             "learning_rate": choice["learning_rate"],
             "epochs": choice["epochs"],
             "validation_log_loss": choice["validation_log_loss"],

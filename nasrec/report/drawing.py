@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
@@ -12,6 +13,7 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, PathPatch
 from matplotlib.path import Path as Curve
 
 from nasrec.arch import FLOAT, Arch, Precision
+from nasrec.files import atomic_path, write_text
 from nasrec.liveness import LiveBlock, dense_sources, live_blocks, sparse_sources
 from nasrec.report.style import DEAD_COLOUR, DENSE_COLOUR, INK, MERGER_COLOUR, MUTED, PAPER, SPARSE_COLOUR
 
@@ -61,14 +63,26 @@ def draw_architecture(axes: Axes, arch: Arch) -> None:
 
 def architecture_svg(arch: Arch) -> str:
     """Return the drawing of `arch` as an `<svg>` element for an HTML page."""
-    columns = len(arch.blocks) + 2
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(1.2 * columns, 3.9))
-        draw_architecture(figure.add_axes((0, 0, 1, 1)), arch)
         out = io.StringIO()
-        figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+        _figure(arch).savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     text = out.getvalue()
     return text[text.index("<svg") :]
+
+
+def save_architecture(arch: Arch, path: Path) -> None:
+    """Write the drawing of `arch` to `path`, as its name ends (.svg, else PNG at 200 dots an inch), whole or not."""
+    if path.suffix.lower() == ".svg":
+        write_text(path, architecture_svg(arch))
+        return
+    with mpl.rc_context(STYLE), atomic_path(path) as temporary:
+        _figure(arch).savefig(temporary, format="png", dpi=200, facecolor=PAPER)
+
+
+def _figure(arch: Arch) -> Figure:
+    figure = Figure(figsize=(1.2 * (len(arch.blocks) + 2), 3.9))
+    draw_architecture(figure.add_axes((0, 0, 1, 1)), arch)
+    return figure
 
 
 def _reach(spans: list[int]) -> float:

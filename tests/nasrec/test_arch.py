@@ -8,10 +8,8 @@ import numpy as np
 import pytest
 
 from nasrec.arch import FLOAT, Arch, BlockChoice, Candidate, ChipChoice, Precision
-from nasrec.data.features import Features, Table
 from nasrec.errors import InputError
-from nasrec.hardware import workload_of
-from nasrec.liveness import canonical, live_blocks
+from nasrec.liveness import live_blocks
 from nasrec.space import FULL, SMALL
 
 PLAIN = BlockChoice(("fc",), ("efc",), (0,), (0,), 0, 0, 16, 16, dsi=False, fm=False)
@@ -130,21 +128,3 @@ def test_another_space_is_refused_by_name() -> None:
     arch = FULL.sample(np.random.default_rng(4))
     with pytest.raises(InputError, match="space 'full' has 2"):
         replace(FULL, blocks=2).check(arch)
-
-
-def test_dead_genes_make_no_difference_to_the_canonical_form() -> None:
-    first, second = replace(PLAIN, dense_width=64), replace(PLAIN, dense_ops=("gating",), left=0, right=0)
-    arch = blocks(first, second)
-    other = blocks(replace(first, dense_ops=("dot",), fm=True, dense_width=32), replace(second, dense_inputs=(1,)))
-    assert canonical(arch) == canonical(other)
-    read = blocks(first, replace(second, left=1))
-    assert canonical(read) != canonical(arch)
-
-
-def test_the_canonical_form_is_the_same_network() -> None:
-    rng = np.random.default_rng(5)
-    features = Features(13, tuple(Table(f"C{i}", 50) for i in range(4)))
-    for _ in range(30):
-        arch = FULL.sample(rng)
-        assert canonical(canonical(arch)) == canonical(arch)
-        assert workload_of(canonical(arch), features) == workload_of(arch, features)

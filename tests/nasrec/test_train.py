@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,12 +22,11 @@ from nasrec.train import (
     TrainingDiverged,
     TrainLog,
     TrainOptions,
-    full_path,
     predict,
-    step_arch,
     train_subnet,
     train_supernet,
 )
+from nasrec.train_options import PATH_WARMUPS
 
 SPACE = Space("tiny", blocks=3, dense_widths=(8, 16), sparse_widths=(4, 6), weight_bits=(4, 8), input_bits=(4, 8))
 ROWS, _ = first_order_rows(700)
@@ -188,22 +188,18 @@ def test_no_rows_is_an_error():
         train_subnet(dlrm(), ROWS.take(np.arange(0)), None, TrainOptions())
 
 
-def test_a_step_depends_on_seed_and_step_only():
-    options = TrainOptions(seed=4)
-    assert step_arch(SPACE, options, 17) == step_arch(SPACE, options, 17)
-    assert step_arch(SPACE, options, 17) != step_arch(SPACE, options, 18)
-    assert step_arch(SPACE, options, 17) != step_arch(SPACE, TrainOptions(seed=5), 17)
+def test_a_step_of_the_warm_up_trains():
+    for kind in PATH_WARMUPS:
+        options = TrainOptions(batch_size=100, full_path_steps=4, path_warmup=kind, sampling="any-path")
+        assert train_supernet(supernet(), ROWS, options).steps == 7
 
 
-def test_the_full_path_fades_out():
-    options = TrainOptions(full_path_steps=200)
-    whole = full_path(SPACE)
-    taken = [step_arch(SPACE, options, step) == whole for step in range(300)]
-    assert taken[0]
-    assert 30 <= sum(taken[:100]) - sum(taken[100:200]) <= 70  # 75 and 25 expected
-    assert not any(taken[200:])
-    log = train_supernet(supernet(), ROWS, TrainOptions(batch_size=100, full_path_steps=4))
-    assert log.steps == 7
+def test_sampling_belongs_to_a_checkpoint(tmp_path: Path):
+    options = TrainOptions(batch_size=100)
+    train_supernet(supernet(), ROWS, options, checkpoint=tmp_path / "c")
+    for other in (replace(options, sampling="single-path"), replace(options, path_warmup="per-block")):
+        with pytest.raises(InputError, match=r"from a training with (sampling|path_warmup)"):
+            train_supernet(supernet(), ROWS, other, checkpoint=tmp_path / "c")
 
 
 def test_predict_keeps_order_and_mode():

@@ -124,4 +124,4 @@ def test_a_journal_of_another_search_is_refused(tmp_path: Path) -> None:
 def test_the_hardware_criterion(macs: int, value: float) -> None:
     options = EvolutionOptions(beta=0.1, target_macs=1000)
     assert value_of(ArchScore(0.5, None, 0.6), macs, options) == pytest.approx(value)
-    assert value_of(ArchScore(0.5, None, 0.6), macs, EvolutionOptions(beta=0.1)) == 0.5
+    assert value_of(ArchScore(0.5, None, 0.6), macs, EvolutionOptions(target_macs=1000)) == 0.5

@@ -66,6 +66,7 @@ def test_keys_are_set_as_in_toml() -> None:
         ("evolution.population=1", "evolution.population is 1: Input should be greater than or equal to 2"),
         ("data.split=sideways", "data.split is 'sideways': Input should be 'random'"),
         ("retrain.seeds=[]", "retrain.seeds is []"),
+        ("evolution.beta=0.1", "beta counts only with target_macs"),
         ("evolution=3", "evolution is 3"),
         ("population", "--set population: expected SECTION.KEY=VALUE"),
         ("evolution.population.x=1", "evolution.population is {'x': 1}"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -16,18 +17,16 @@ import torch
 from small_run import call, command, environment, refused, temporary_files
 
 from nasrec.arch import Arch
-from nasrec.checkpoint import load_checkpoint
-from nasrec.data.keepsake import load_keepsake
 from nasrec.data.prepared import Prepared
+from nasrec.errors import InputError
 from nasrec.hardware import workload_of
 from nasrec.metrics import log_loss
-from nasrec.model.optimizer import load_weights
-from nasrec.model.subnet import Subnet
 from nasrec.nas.presets import preset
-from nasrec.nas.retrain import KEEPSAKE
+from nasrec.nas.retrain import read_model
 from nasrec.nas.run import SearchRun
 from nasrec.nas.search import search
 from nasrec.predict import predict
+from nasrec.score_run import score_run
 from nasrec.sections import set_by_key
 
 ROWS = "synthetic:rows=2000"
@@ -102,16 +101,28 @@ def test_the_summary_says_everything(finished: Path) -> None:
 def test_what_is_kept_is_the_winner(finished: Path) -> None:
     """Its weights give the log loss that the summary states; checkpoints are gone."""
     winner = summary_of(finished)["winner"]
-    encoder, _ = load_keepsake(finished / "best" / KEEPSAKE)
+    model, encoder = read_model(SearchRun.open(finished))
     data = Prepared.open(finished / "data")
     assert encoder.digest() == data.encoder.digest()
-    model = Subnet(Arch.from_json(winner["arch"]), data.features)
-    load_weights(model, load_checkpoint(finished / "best" / "weights.safetensors").tensors)
     test = data.split("test")
     loss = log_loss(predict(model, test), test.labels)
     assert loss == pytest.approx(winner["test"]["seeds"][0]["log_loss"], abs=1e-6)
     assert {path.name for path in finished.glob("*")} == {
         "run.json", "data", "stages", "supernet.safetensors", "search.journal", "best", "summary.json"}  # fmt: skip
+
+
+def test_the_winner_scores_other_rows(finished: Path, tmp_path: Path) -> None:
+    """Of all the rows of the log, those for the test are a part; the prepared data may be gone."""
+    shutil.copytree(finished, tmp_path / "run", ignore=shutil.ignore_patterns("supernet*"))
+    (tmp_path / "run" / "data" / "prepared.json").unlink()
+    (found,) = score_run(tmp_path / "run", ROWS)
+    assert found["winner"] == "log_loss" and found["rows"] == 2000
+    data = Prepared.open(finished / "data").split("all")
+    model, _ = read_model(SearchRun.open(finished))
+    assert found["log_loss"] == pytest.approx(log_loss(predict(model, data), data.labels), abs=1e-6)
+    (tmp_path / "run" / "stages" / "winner-0.json").unlink()
+    with pytest.raises(InputError, match="no winner is trained yet"):
+        score_run(tmp_path / "run", ROWS)
 
 
 def test_random_search_takes_as_many(finished: Path, tmp_path: Path) -> None:
