@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from nasrec.data import dataset
 from nasrec.data.prepare import prepare
 from nasrec.data.prepared import Prepared
 from nasrec.data.source import open_source
@@ -37,6 +38,21 @@ def test_it_round_trips(whole: Path) -> None:
     opened = Prepared.open(whole)
     assert Prepared.from_json(json.loads(json.dumps(opened.to_json())), "here", whole) == opened
     assert opened.source == "synthetic:rows=200,seed=0" and opened.rows == 200
+
+
+def test_two_splits_together(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One after the other where the log is short; in its order where it is long."""
+    data = Prepared.open(whole)
+    train, validation = data.split("train"), data.split("validation")
+    both = train.with_rows_of(validation)
+    assert len(both) == len(train) + len(validation)
+    np.testing.assert_array_equal(both.labels, np.concatenate([train.labels, validation.labels]))
+    monkeypatch.setattr(dataset, "SHUFFLED_ROWS", 10)
+    ids = data.split("all").batch(slice(None)).ids
+    numbers = np.sort(np.concatenate([np.load(whole / f"{name}.npy") for name in ("train", "validation")]))
+    np.testing.assert_array_equal(train.with_rows_of(validation).batch(slice(None)).ids, ids[numbers])
+    with pytest.raises(ValueError, match="different logs"):
+        train.with_rows_of(Prepared.open(whole).split("test"))
 
 
 def test_a_folder_without_prepared_json_is_not_prepared_data(copy: Path) -> None:

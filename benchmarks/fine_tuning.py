@@ -1,0 +1,107 @@
+"""How many rows post-training fine-tuning needs: scores of random architectures as the last layer sees fewer of them.
+
+    python -m benchmarks.fine_tuning RUN --count 24 --out fine_tuning.json
+
+RUN is the folder of a `nasrec search` whose supernet is trained. The inputs of each architecture's last layer are
+computed once; then its last layer is fine-tuned as in the run's options, but on the first rows only, in the same number
+of steps, and judged on validation. Reported for each number of rows: the mean log loss, the mean difference to the
+first number, the standard deviation of that difference over architectures (what fewer rows blur), that of the log loss
+itself (what they have to tell apart), and Kendall's tau of both orders.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+import typer
+from scipy.stats import kendalltau
+from torch import Tensor, nn
+
+from nasrec.metrics import log_loss
+from nasrec.nas.run import SearchRun
+from nasrec.nas.score import EPS, FORWARD_BATCH
+from nasrec.nas.supernet import load_nas_supernet
+from nasrec.predict import inputs_of
+from nasrec.run_data import prepared_data
+
+
+def features_of(subnet: Any, rows: Any) -> Tensor:
+    found = []
+    with torch.no_grad():
+        for batch in rows.batches(FORWARD_BATCH, seed=None):
+            found.append(subnet.features_before_head(*inputs_of(batch, torch.device("cpu"))))
+    return torch.cat(found)
+
+
+def tuned(head: nn.Linear, inputs: Tensor, labels: Tensor, *, steps: int, batch: int, rate: float) -> nn.Linear:
+    """What `nasrec.nas.score.fine_tune_head` does, on inputs that are there already."""
+    optimizer = torch.optim.Adagrad(head.parameters(), lr=rate, eps=EPS)
+    per_pass = len(inputs) // batch
+    for step in range(steps):
+        place = slice(step % per_pass * batch, (step % per_pass + 1) * batch)
+        optimizer.zero_grad()
+        nn.functional.binary_cross_entropy_with_logits(head(inputs[place]).squeeze(1), labels[place]).backward()
+        optimizer.step()
+    return head
+
+
+def main(
+    folder: Annotated[Path, typer.Argument(help="the folder of a search")],
+    count: Annotated[int, typer.Option(help="architectures")] = 24,
+    rows: Annotated[str, typer.Option(help="numbers of fine-tuning rows; the first is what others are held against")]
+    = "256000,131072,65536,32768,16384,8192",
+    judged: Annotated[str, typer.Option(help="numbers of validation rows, the first as above")] = "59140,32768,16384",
+    out: Annotated[Path | None, typer.Option(help="JSON")] = None,
+) -> None:  # fmt: skip
+    """Fine-tune and judge; print and write what came of it."""
+    torch.set_num_threads(1)
+    run = SearchRun.open(folder)
+    data, options = prepared_data(run), run.options.score
+    supernet = load_nas_supernet(folder, data.features, run.options)
+    sizes = [int(text) for text in rows.split(",")]
+    judges = [int(text) for text in judged.split(",")]
+    train, validation = data.split("train").head(max(sizes)), data.split("validation").head(max(judges))
+    labels = torch.from_numpy(train.labels)
+    losses: dict[tuple[int, int], list[float]] = {}
+    for number in range(count):
+        subnet = supernet.extract(supernet.space.sample(np.random.default_rng([run.options.seed, 1, number]))).eval()
+        inputs, held = features_of(subnet, train), features_of(subnet, validation)
+        for size in (0, *sizes):
+            head = nn.Linear(inputs.shape[1], 1)
+            head.load_state_dict({name: subnet.head.state_dict()[name] for name in ("weight", "bias")})
+            if size:
+                rate, batch = options.fine_tune_learning_rate, options.fine_tune_batch
+                tuned(head, inputs[:size], labels, steps=options.fine_tune_steps, batch=batch, rate=rate)
+            with torch.no_grad():
+                logits = head(held).squeeze(1).numpy()
+            for judge in judges if size in (0, sizes[0]) else judges[:1]:
+                losses.setdefault((size, judge), []).append(log_loss(logits[:judge], validation.labels[:judge]))
+        typer.echo(f"{number}: " + ", ".join(f"{key[0]}/{key[1]} {found[-1]:.5f}" for key, found in losses.items()))
+    whole = np.array(losses[sizes[0], judges[0]])
+    result = []
+    for (size, judge), found in losses.items():
+        difference = np.array(found) - whole
+        result.append(
+            {
+                "fine_tune_rows": size,
+                "rows": judge,
+                "log_loss": statistics.fmean(found),
+                "deviation": float(np.std(found, ddof=1)),
+                "difference": float(difference.mean()),
+                "difference_deviation": float(difference.std(ddof=1)),
+                "kendall": float(kendalltau(found, whole).statistic),
+            }
+        )
+        typer.echo(json.dumps(result[-1]))
+    if out is not None:
+        described = {"source": run.data, "options": run.options.model_dump(mode="json"), "architectures": count}
+        out.write_text(json.dumps({**described, "results": result}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    typer.run(main)
