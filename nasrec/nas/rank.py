@@ -54,8 +54,7 @@ def rank(run: RankRun, part: Part = "all") -> dict[str, Any]:
         run.stages(
             {
                 _truth_stage(number, seed): partial(_train_from_scratch, run, number, seed)
-                for seed in run.options.truth.seeds
-                for number in range(run.options.subnets)
+                for number, seed in run.options.truth.trainings(run.options.subnets)
             }
         )
     if part in ("all", "scores"):
@@ -125,7 +124,8 @@ def _summarise(run: RankRun, data: Prepared) -> dict[str, Any]:
     options = run.options
     numbers = range(options.subnets)
     trained = run if options.truth_from is None else RankRun.open(Path(options.truth_from))
-    truths = _finished(trained, {(n, seed): _truth_stage(n, seed) for n in numbers for seed in options.truth.seeds})
+    from_scratch = {one: _truth_stage(*one) for one in options.truth.trainings(options.subnets)}
+    truths = _finished(trained, from_scratch)
     scores: dict[str, dict[int, Any]] = {
         name: _finished(run, {n: _score_stage(n, name) for n in numbers}) for name in options.strategies
     }
@@ -143,7 +143,7 @@ def _summarise(run: RankRun, data: Prepared) -> dict[str, Any]:
         "diverged": sorted({number for number, _ in truths} - {row["subnet"] for row in rows}),
         "truth": {
             **noise(rows, resamples=options.resamples, seed=options.seed),
-            "wall_s": spent(_truth_stage(n, seed) for n in numbers for seed in options.truth.seeds),
+            "wall_s": spent(from_scratch.values()),
         },
         "strategies": {
             name: {

@@ -20,14 +20,16 @@ class TruthOptions(Section):
     """Training each subnet from scratch, without LayerNorm, as NASRec trains the networks that it reports.
 
     At most `epochs` epochs with each of `learning_rates`, until validation has not improved for `patience` of them; the
-    rate best on validation counts. With several `seeds` the truth is their mean.
+    rate best on validation counts. The first `repeated` subnets are trained with each of `seeds`, which says how much
+    of the truth is chance, and have the mean as their truth; all others with the first seed only.
     """
 
     epochs: Count = 1
     patience: Count = 1
     batch_size: Count = 256
-    learning_rates: Annotated[tuple[Rate, ...], Field(min_length=1)] = (0.08,)
-    seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = (0,)
+    learning_rates: Annotated[tuple[Rate, ...], Field(min_length=1)] = (0.12,)
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = (0, 1)
+    repeated: Annotated[int, Field(ge=0)] = 5
 
     def train_options(self, seed: int) -> tuple[TrainOptions, ...]:
         """The trainer's options, one for each learning rate."""
@@ -37,6 +39,11 @@ class TruthOptions(Section):
             )
             for rate in self.learning_rates
         )
+
+    def trainings(self, subnets: int) -> list[tuple[int, int]]:
+        """Which of `subnets` subnets is trained with which seed, in the order of training."""
+        again = [(number, seed) for number in range(min(self.repeated, subnets)) for seed in self.seeds]
+        return again + [(number, self.seeds[0]) for number in range(min(self.repeated, subnets), subnets)]
 
 
 class RankOptions(Section):

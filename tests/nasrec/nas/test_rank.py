@@ -20,7 +20,7 @@ from nasrec.errors import InputError
 from nasrec.metrics import log_loss
 from nasrec.model.subnet import Subnet
 from nasrec.nas.rank import RankRun, rank
-from nasrec.nas.rank_options import RankOptions
+from nasrec.nas.rank_options import RankOptions, TruthOptions
 from nasrec.nas.rank_truth import draw, train_from_scratch
 from nasrec.predict import predict
 from nasrec.space import FULL, Space
@@ -65,6 +65,18 @@ def test_draws_do_not_depend_on_how_many() -> None:
     assert draw(FULL, 0, 3) == draw(FULL, 0, 3) != draw(FULL, 1, 3)
     assert len({draw(FULL, 0, number) for number in range(20)}) == 20
     assert all(len(block.dense_ops) == len(block.sparse_ops) == 1 for block in draw(FULL, 0, 0).blocks)
+
+
+@pytest.mark.parametrize(
+    ("repeated", "expected"),
+    [
+        (0, [(0, 4), (1, 4), (2, 4)]),
+        (1, [(0, 4), (0, 7), (1, 4), (2, 4)]),
+        (9, [(n, s) for n in range(3) for s in (4, 7)]),
+    ],
+)
+def test_which_subnets_are_trained_twice(repeated: int, expected: list[tuple[int, int]]) -> None:
+    assert TruthOptions(seeds=(4, 7), repeated=repeated).trainings(3) == expected
 
 
 def test_truth_is_the_best_training_on_validation(data: Prepared) -> None:
