@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,19 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from nasrec.data.encoder import Encoder
+from nasrec.data.keepsake import KeptEncoder
 from nasrec.errors import InputError
 from nasrec.files import atomic_path
 from nasrec.model.optimizer import weights_of
 
 FORMAT = "nasrec.checkpoint"
 VERSION = 1
+CHUNK_BYTES = 1 << 26
+_TYPES = {  # how the file format calls what torch calls
+    "F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "I64": "int64", "I32": "int32",
+    "I16": "int16", "I8": "int8", "U8": "uint8", "BOOL": "bool",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -45,16 +53,29 @@ def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[st
 
 def load_checkpoint(path: Path) -> Checkpoint:
     """Read what `save_checkpoint` wrote; raises InputError naming the file when it is damaged or of another kind."""
-    tensors: dict[str, Tensor] = {}
+    with _opened(path) as (file, facts):
+        return Checkpoint({name: file.get_tensor(name) for name in file.keys()}, facts)  # noqa: SIM118 (not a mapping)
+
+
+def read_facts(path: Path) -> dict[str, Any]:
+    """The facts of a checkpoint, its tensors left alone; raises InputError as `load_checkpoint` does."""
+    with _opened(path) as (_, facts):
+        return facts
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[Any, dict[str, Any]]]:
+    """The file as the library reads it, and its facts."""
     try:
-        with safe_open(path, framework="pt", device="cpu") as opened:
-            text = (opened.metadata() or {}).get(FORMAT)
-            for name in opened.keys():  # noqa: SIM118 (not a mapping)
-                tensors[name] = opened.get_tensor(name)
+        with safe_open(path, framework="pt", device="cpu") as file:
+            yield file, _facts((file.metadata() or {}).get(FORMAT), path)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except (SafetensorError, OSError) as error:
         raise InputError(f"{path}: damaged, not a readable safetensors file ({_one_line(error)})") from None
+
+
+def _facts(text: str | None, path: Path) -> dict[str, Any]:
     try:
         facts = json.loads(text or "")
     except json.JSONDecodeError:
@@ -64,7 +85,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     version = facts.pop("version", None)
     if version != VERSION:
         raise InputError(f"{path}: field 'version' is {version!r}, this release reads {VERSION}")
-    return Checkpoint(tensors, facts)
+    return facts
 
 
 def restore(target: Mapping[str, Tensor], saved: Mapping[str, Tensor], where: str) -> None:
@@ -73,24 +94,61 @@ def restore(target: Mapping[str, Tensor], saved: Mapping[str, Tensor], where: st
     Raises InputError naming `where` and the first tensor that is missing, unknown, or of another shape or type;
     nothing has been copied then.
     """
-    for name, tensor in target.items():
-        if name not in saved:
-            raise InputError(f"{where}: does not fit the model: tensor {name!r} is missing")
-        found = saved[name]
-        if found.shape != tensor.shape or found.dtype != tensor.dtype:
-            raise InputError(
-                f"{where}: does not fit the model: tensor {name!r} is {_shape(found)}, expected {_shape(tensor)}"
-            )
-    unknown = sorted(set(saved) - set(target))
-    if unknown:
-        raise InputError(f"{where}: does not fit the model: unknown tensor {unknown[0]!r}")
+    _check_fit(target, {name: _shape(tensor) for name, tensor in saved.items()}, where)
     for name, tensor in target.items():
         tensor.detach().copy_(saved[name])
 
 
-def save_weights(path: Path, model: nn.Module) -> None:
+def restore_file(path: Path, target: Mapping[str, Tensor], prefix: str = "") -> None:
+    """`restore` what the file calls `prefix` + name, other tensors left alone, without ever holding it in memory.
+
+    A file is mapped, and mapped pages count as memory until it is closed: it is opened anew every `CHUNK_BYTES`.
+    """
+    with _opened(path) as (file, _):
+        found = {name: file.get_slice(name) for name in file.keys() if name.startswith(prefix)}  # noqa: SIM118
+        shapes = {
+            name.removeprefix(prefix): f"{_TYPES.get(part.get_dtype(), part.get_dtype())} {list(part.get_shape())}"
+            for name, part in found.items()
+        }
+        del found
+    _check_fit(target, shapes, str(path))
+    waiting = [(name, tensor.detach(), rows) for name, tensor in target.items() for rows in _chunks(tensor.detach())]
+    while waiting:
+        with _opened(path) as (file, _):
+            copied = 0
+            while waiting and copied < CHUNK_BYTES:
+                name, tensor, rows = waiting.pop()
+                part = file.get_tensor(prefix + name) if rows is None else file.get_slice(prefix + name)[rows]
+                (tensor if rows is None else tensor[rows]).copy_(part)
+                copied += part.numel() * part.element_size()
+                del part
+
+
+def save_weights(path: Path, model: nn.Module, facts: Mapping[str, Any] | None = None) -> None:
     """Write what inference needs of `model`, without the optimiser's accumulators, as a plain safetensors file."""
-    save_checkpoint(path, weights_of(model), {"kind": "weights"})
+    save_checkpoint(path, weights_of(model), {"kind": "weights", **(facts or {})})
+
+
+def load_encoder(path: Path) -> Encoder:
+    """The encoder that the checkpoint or weights in `path` name: with it they read raw rows.
+
+    Raises InputError where they name none, or where another one lies at its place.
+    """
+    named = read_facts(path).get("encoder")
+    if not isinstance(named, dict) or set(named) != {"folder", "digest"}:
+        raise InputError(f"{path}: names no encoder: it was not trained on a run's prepared data")
+    folder = path.parent / str(named["folder"])
+    encoder = Encoder.load(folder)
+    if encoder.digest() != named["digest"]:
+        raise InputError(f"{folder}: holds another vocabulary than the one that {path} was trained with")
+    return encoder
+
+
+def check_encoder(path: Path, kept: KeptEncoder) -> None:
+    """Raise InputError where the checkpoint in `path` names another encoder than `kept`."""
+    named = read_facts(path).get("encoder", {}).get("digest", kept.digest)
+    if named != kept.digest:
+        raise InputError(f"{path}: trained with another vocabulary than the one kept in {kept.folder}")
 
 
 class SaveClock:
@@ -112,6 +170,28 @@ class SaveClock:
         """Note that a save, begun at `started` (time.monotonic), has just ended."""
         self._last = time.monotonic()
         self._cost_s = self._last - started
+
+
+def _check_fit(target: Mapping[str, Tensor], found: Mapping[str, str], where: str) -> None:
+    """Raise InputError unless `found` names the tensors of `target` with the `_shape` of each."""
+    for name, tensor in target.items():
+        if name not in found:
+            raise InputError(f"{where}: does not fit the model: tensor {name!r} is missing")
+        if found[name] != _shape(tensor):
+            raise InputError(
+                f"{where}: does not fit the model: tensor {name!r} is {found[name]}, expected {_shape(tensor)}"
+            )
+    unknown = sorted(set(found) - set(target))
+    if unknown:
+        raise InputError(f"{where}: does not fit the model: unknown tensor {unknown[0]!r}")
+
+
+def _chunks(tensor: Tensor) -> list[slice | None]:
+    """The tensor's rows in pieces of at most `CHUNK_BYTES` where it has rows; else None, the whole."""
+    if tensor.dim() == 0 or tensor.numel() == 0:
+        return [None]
+    rows = max(1, CHUNK_BYTES * len(tensor) // (tensor.numel() * tensor.element_size()))
+    return [slice(begin, begin + rows) for begin in range(0, len(tensor), rows)]
 
 
 def _shape(tensor: Tensor) -> str:

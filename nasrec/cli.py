@@ -1,4 +1,4 @@
-"""The command line: `nasrec codesign | search | rank | prepare | score | report | arch`."""
+"""The command line: `nasrec codesign | search | rank | prepare | train | score | report | arch`."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from rich.table import Table
 from nasrec.cli_arch import arch_app
 from nasrec.cli_rank import rank
 from nasrec.cli_search import search
+from nasrec.cli_train import process_of_team, refuse_team, train
 from nasrec.errors import InputError, Stopped, TrainingDiverged, WorkerLost
 
 app = typer.Typer(
@@ -25,8 +26,14 @@ app = typer.Typer(
 )
 app.command()(search)
 app.command()(rank)
+app.command()(train)
 app.add_typer(arch_app, name="arch")
 _output = Console(soft_wrap=True)
+
+
+@app.callback()
+def _any_command(context: typer.Context) -> None:
+    refuse_team(str(context.invoked_subcommand))
 
 
 @app.command()
@@ -100,7 +107,7 @@ def prepare(
 
 @app.command()
 def score(
-    run: Annotated[Path, typer.Argument(help="the folder of a finished run")],
+    run: Annotated[Path, typer.Argument(help="the folder of a finished run or training")],
     data: Annotated[str, typer.Option(help="rows never seen: criteo|avazu|kdd:FILE, table:SCHEMA.toml, synthetic:...")],
     as_json: Annotated[bool, typer.Option("--json", help="print a JSON list")] = False,
 ) -> None:
@@ -149,7 +156,7 @@ def main() -> None:
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    typer.echo(f"nasrec: {' '.join(message.split())}", err=True)
+    typer.echo(f"nasrec{process_of_team()}: {' '.join(message.split())}", err=True)
     sys.exit(code)
 
 

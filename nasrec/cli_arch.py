@@ -26,7 +26,7 @@ arch_app = typer.Typer(
 _output = Console(soft_wrap=True)
 
 _File = Annotated[Path, typer.Argument(help="official JSON, or arch.json")]
-_Space = Annotated[str | None, typer.Option(help="small (autoctr) or full (xlarge); what the file says by itself")]
+_Space = Annotated[str | None, typer.Option(help="small (autoctr) or full (xlarge); else as the file says")]
 
 
 @arch_app.command()

@@ -10,7 +10,7 @@ import optuna
 import torch
 
 from nasrec.arch import Candidate
-from nasrec.checkpoint import load_checkpoint, restore
+from nasrec.checkpoint import check_encoder, load_checkpoint, restore, restore_file
 from nasrec.data.keepsake import save_keepsake
 from nasrec.data.prepared import Prepared
 from nasrec.files import remove_leftovers, write_json
@@ -19,6 +19,7 @@ from nasrec.model.supernet import Supernet
 from nasrec.progress import stage
 from nasrec.retrain import baseline_weights, crown, train_baseline, train_finalist
 from nasrec.run import Run
+from nasrec.run_data import kept_encoder
 from nasrec.run_data import prepared_data as prepared_data
 from nasrec.score import CandidateScorer
 from nasrec.search.objectives import OBJECTIVES, Budget
@@ -40,6 +41,7 @@ def codesign(run: Run) -> Path:
     """
     remove_leftovers(run.folder)
     data = prepared_data(run)
+    kept_encoder(run, data)  # before the stages, which may run side by side
     section = run.options.search
     first = f"baseline-{WARM_START}"  # the supernet may start from it
     trained = {first: run.stage(first, partial(_train_baseline, run, WARM_START))}
@@ -85,7 +87,8 @@ def winner_folder(run: Run, place: int) -> Path:
 
 
 def _train_baseline(run: Run, name: str) -> dict[str, Any]:
-    return train_baseline(name, run.folder, prepared_data(run), run.options)
+    data = prepared_data(run)
+    return train_baseline(name, run.folder, data, run.options, kept_encoder(run, data))
 
 
 def _finalist_folder(run: Run, number: int) -> Path:
@@ -93,7 +96,8 @@ def _finalist_folder(run: Run, number: int) -> Path:
 
 
 def _train_finalist(run: Run, number: int, candidate: Candidate) -> dict[str, Any]:
-    return train_finalist(candidate, _finalist_folder(run, number), prepared_data(run), run.options)
+    data = prepared_data(run)
+    return train_finalist(candidate, _finalist_folder(run, number), data, run.options, kept_encoder(run, data))
 
 
 def _crown(run: Run, place: int, name: str, number: int, genes: dict[str, Any]) -> dict[str, Any]:
@@ -121,7 +125,12 @@ def _train_supernet(run: Run) -> dict[str, Any]:
         _warm_start(supernet, baseline_weights(run.folder, WARM_START))
     with stage("supernet: training", unit="rows") as progress:
         log = train_supernet(
-            supernet, data.split("train"), section, checkpoint=_supernet_checkpoint(run), progress=progress
+            supernet,
+            data.split("train"),
+            section,
+            checkpoint=_supernet_checkpoint(run),
+            progress=progress,
+            encoder=kept_encoder(run, data),
         )
         progress.note(f"log loss {log.losses[-1][1]:.4f}")
     return log.to_json()
@@ -137,12 +146,8 @@ def _warm_start(supernet: Supernet, weights: Path) -> None:
 def _trained_supernet(run: Run, data: Prepared) -> Supernet:
     supernet = _supernet(run, data)
     path = _supernet_checkpoint(run)
-    weights = {
-        name.removeprefix("model."): tensor
-        for name, tensor in load_checkpoint(path).tensors.items()
-        if name.startswith("model.")
-    }
-    restore(supernet.state_dict(), weights, str(path))
+    check_encoder(path, kept_encoder(run, data))
+    restore_file(path, supernet.state_dict(), "model.")
     return supernet
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from nasrec.arch import Arch, BlockChoice
+from nasrec.arch import DENSE_OPS, SPARSE_OPS, Arch, BlockChoice
 from nasrec.errors import InputError
 
 # The official node ids of each space, by our names of the operators.
@@ -14,7 +14,6 @@ NODES = {
     "xlarge": {"fc": 0, "dot": 1, "gating": 2, "sum": 3, "attention": 4, "efc": 5},
 }
 OFFICIAL_NAMES = {"small": "autoctr", "full": "xlarge", "autoctr": "autoctr", "xlarge": "xlarge"}
-_SPARSE = ("efc", "attention")
 _SOURCES = ("dense_idx", "sparse_idx", "dense_left_idx", "dense_right_idx")
 
 
@@ -107,8 +106,8 @@ def _block(inner: Any, outer: Any, names: Mapping[int, str], micro: str, macro: 
         for name in ("dense_in_dims", "sparse_in_dims", "dense_sparse_interact", "deep_fm")
     )
     return BlockChoice(
-        dense_ops=tuple(op for op in ops if op not in _SPARSE),
-        sparse_ops=tuple(op for op in ops if op in _SPARSE),
+        dense_ops=tuple(op for op in DENSE_OPS if op in ops),
+        sparse_ops=tuple(op for op in SPARSE_OPS if op in ops),
         dense_inputs=sources["dense_idx"],
         sparse_inputs=sources["sparse_idx"],
         left=sources["dense_left_idx"][0],

@@ -11,6 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from nasrec.data.dataset import share_of
+from nasrec.distributed import ALONE, Team
 from nasrec.errors import InputError
 
 if TYPE_CHECKING:
@@ -42,23 +44,42 @@ def inputs_of(batch: Batch, device: torch.device) -> Inputs:
 
 
 def predict(
-    model: nn.Module, dataset: Dataset, batch_size: int = 4096, *, progress: Report | None = None, device: str = "auto"
+    model: nn.Module,
+    dataset: Dataset,
+    batch_size: int = 4096,
+    *,
+    progress: Report | None = None,
+    device: str = "auto",
+    team: Team = ALONE,
 ) -> NDArray[np.float32]:
     """Return the logits [N] of all rows of `dataset` in order, computed in evaluation mode, without gradients.
 
-    `model(dense, ids, offsets)` gives logits [B]; it is moved to `device` and left in the mode it was found in.
+    `model(dense, ids, offsets)` gives logits [B]; it is moved to `device` and left in the mode it was found in. The
+    processes of a `team` compute a share each and all get the whole.
     """
     place = pick_device(device)
     model.to(place)
-    logits = np.empty(len(dataset), dtype=np.float32)
+    own = np.empty(len(dataset), dtype=np.float32)
     done = 0
     with evaluating(model), torch.no_grad():
-        for batch in dataset.batches(batch_size, seed=None):
+        for number, batch in enumerate(team.batches(dataset, batch_size, seed=None)):
+            if len(batch) == 0:
+                continue
             found = model(*inputs_of(batch, place)).reshape(-1).float().cpu().numpy()
-            logits[done : done + found.size] = found
+            own[done : done + found.size] = found
             done += found.size
             if progress is not None:
-                progress(done, len(dataset))
+                progress(min(len(dataset), (number + 1) * batch_size), len(dataset))
+    if team == ALONE:
+        return own
+    parts = [part.numpy() for part in team.gather(torch.from_numpy(own[:done]))]
+    logits, taken = np.empty_like(own), [0] * team.size
+    for first in range(0, len(dataset), batch_size):
+        rows = min(batch_size, len(dataset) - first)
+        for number, part in enumerate(parts):
+            span = share_of(rows, (number, team.size))
+            begin, taken[number] = taken[number], taken[number] + span.stop - span.start
+            logits[first + span.start : first + span.stop] = part[begin : taken[number]]
     return logits
 
 

@@ -15,13 +15,14 @@ from nasrec.arch import FLOAT, Candidate, ChipChoice, Precision
 from nasrec.checkpoint import save_weights
 from nasrec.data.dataset import Dataset
 from nasrec.data.features import Features
+from nasrec.data.keepsake import KeptEncoder
 from nasrec.data.prepared import Prepared
 from nasrec.hardware import arithmetic_of, baseline_workload, breakdown_of, cost_of, measure, measure_workload
 from nasrec.model.baselines import BASELINES, Baseline
 from nasrec.model.optimizer import load_weights, weights_of
 from nasrec.model.subnet import Subnet
 from nasrec.options import CodesignOptions
-from nasrec.progress import stage
+from nasrec.progress import Report, stage
 from nasrec.score import Score, calibrate, judge, store_tables
 from nasrec.search.objectives import Budget, objective_values
 from nasrec.train import TrainOptions, train_subnet
@@ -33,7 +34,9 @@ BASELINE_PRECISION = Precision(8, 8)  # what baselines are rounded to on a chip
 BASELINE_CHIP = ChipChoice()  # ISAAC's choices
 
 
-def train_finalist(candidate: Candidate, folder: Path, data: Prepared, options: CodesignOptions) -> dict[str, Any]:
+def train_finalist(
+    candidate: Candidate, folder: Path, data: Prepared, options: CodesignOptions, encoder: KeptEncoder
+) -> dict[str, Any]:
     """Train `candidate` from scratch, write its files into `folder`, and judge it on validation rows.
 
     How much an ADC's error hurts depends on the weights, so the ADC's bits are chosen again: `trials` holds the
@@ -44,7 +47,7 @@ def train_finalist(candidate: Candidate, folder: Path, data: Prepared, options: 
         return Subnet(candidate.arch, data.features, generator=torch.Generator().manual_seed(options.seed))
 
     trainings = options.winners.train_options(options.seed)
-    model, log, rate = _best_training(folder.name, build, trainings, folder / "training", data)
+    model, log, rate = _best_training(folder.name, build, trainings, folder / "training", data, encoder)
     write_winner(folder, candidate, data.features, model)
     calibrate(model, data.split("train").head(options.search.score.calibration_rows))
     store_tables(model)
@@ -87,7 +90,9 @@ def crown(
     }
 
 
-def train_baseline(name: str, folder: Path, data: Prepared, options: CodesignOptions) -> dict[str, Any]:
+def train_baseline(
+    name: str, folder: Path, data: Prepared, options: CodesignOptions, encoder: KeptEncoder
+) -> dict[str, Any]:
     """Train the baseline `name` in float, score it on test and, at 8 bits, on ISAAC: its part of the summary."""
 
     def build(precision: Precision) -> Baseline:
@@ -95,7 +100,8 @@ def train_baseline(name: str, folder: Path, data: Prepared, options: CodesignOpt
         return BASELINES[name](data.features, precision=precision, generator=generator)
 
     trainings = options.baselines.train_options(options.seed)
-    model, log, rate = _best_training(name, lambda: build(FLOAT), trainings, folder / "baselines" / name, data)
+    place = folder / "baselines" / name
+    model, log, rate = _best_training(name, lambda: build(FLOAT), trainings, place, data, encoder)
     score = options.search.score
     calibration = data.split("train").head(score.calibration_rows)
     validation_loss, _ = judge(model, data.split("validation").head(score.rows), None)
@@ -117,8 +123,9 @@ def train_baseline(name: str, folder: Path, data: Prepared, options: CodesignOpt
         ),
         "hardware": breakdown_of(measure_workload(workload, BASELINE_CHIP)),
     }
-    save_weights(baseline_weights(folder, name), model)
-    shutil.rmtree(folder / "baselines" / name, ignore_errors=True)
+    kept = baseline_weights(folder, name)
+    save_weights(kept, model, encoder.facts(kept))
+    shutil.rmtree(place, ignore_errors=True)
     return result
 
 
@@ -140,21 +147,32 @@ def score_winner(
 
 
 def _best_training(
-    title: str, build: Callable[[], Model], trainings: Sequence[TrainOptions], checkpoints: Path, data: Prepared
+    title: str,
+    build: Callable[[], Model],
+    trainings: Sequence[TrainOptions],
+    checkpoints: Path,
+    data: Prepared,
+    encoder: KeptEncoder,
 ) -> tuple[Model, list[float], float]:
-    """Train a fresh model with each of `trainings`; the one best on validation, its log loss by epoch, its rate."""
-    tried: list[tuple[float, int, Model, list[float], float]] = []
+    """Train a fresh model with each of `trainings`; the one best on validation, its log loss by epoch, its rate.
+
+    Only one model is in memory at a time: the best one is read back from its finished checkpoint.
+    """
+    train, validation = data.split("train"), data.split("validation")
+
+    def trained(options: TrainOptions, progress: Report | None = None) -> tuple[Model, list[float]]:
+        model, checkpoint = build(), checkpoints / f"{options.learning_rate}.safetensors"
+        log = train_subnet(model, train, validation, options, checkpoint=checkpoint, progress=progress, encoder=encoder)
+        return model, [score.log_loss for score in log.scores]
+
+    tried: list[list[float]] = []
     for options in trainings:
-        model, rate = build(), options.learning_rate
-        checkpoint = checkpoints / f"{rate}.safetensors"
-        train, validation = data.split("train"), data.split("validation")
-        with stage(f"{title}, learning rate {rate}: training", unit="rows") as progress:
-            log = train_subnet(model, train, validation, options, checkpoint=checkpoint, progress=progress)
-            losses = [score.log_loss for score in log.scores]
-            progress.note(f"validation log loss {min(losses):.4f}")
-        tried.append((min(losses), len(tried), model, losses, rate))
-    _, _, best, losses, rate = min(tried, key=lambda found: found[:2])
-    return best, losses, rate
+        with stage(f"{title}, learning rate {options.learning_rate}: training", unit="rows") as progress:
+            tried.append(trained(options, progress)[1])
+            progress.note(f"validation log loss {min(tried[-1]):.4f}")
+    best = min(range(len(tried)), key=lambda place: min(tried[place]))
+    model, losses = trained(trainings[best])
+    return model, losses, trainings[best].learning_rate
 
 
 def _score_twice(
@@ -169,6 +187,7 @@ def _score_twice(
     model = build(FLOAT)
     load_weights(model, weights)
     loss, area = judge(model, rows, None)
+    del model  # before the next: tables may be large
     model = build(precision)
     load_weights(model, weights)
     calibrate(model, calibration)

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from nasrec.data.keepsake import VOCABULARY, KeptEncoder, keep_encoder
 from nasrec.data.prepare import prepare
 from nasrec.data.prepared import PREPARED_JSON, Prepared
 from nasrec.data.source import open_source
@@ -21,6 +22,11 @@ def prepared_data(run: RunOf[Any]) -> Prepared:
     folder = run.folder / "data"
     run.stage("data", partial(_prepare, run, folder))
     return Prepared.open(folder)
+
+
+def kept_encoder(run: RunOf[Any], data: Prepared) -> KeptEncoder:
+    """The copy of the vocabulary of `data` that the run's checkpoints name; InputError where they name another."""
+    return keep_encoder(run.folder / VOCABULARY, data.folder)
 
 
 def _prepare(run: RunOf[Any], folder: Path) -> dict[str, int]:

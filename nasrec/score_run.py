@@ -1,4 +1,4 @@
-"""Score the winners of a finished run on rows that the run has never seen."""
+"""Score the winners of a finished run, or the model of a training, on rows that it has never seen."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from torch import nn
 
 from nasrec.codesign import KEEPSAKE, winner_folder
 from nasrec.data.dataset import Dataset
@@ -22,6 +24,8 @@ from nasrec.nas.run import SearchRun
 from nasrec.predict import predict
 from nasrec.retrain import score_winner
 from nasrec.run import RUN_JSON, Run
+from nasrec.train_run import RESULT
+from nasrec.train_run import read_model as read_training
 from nasrec.winners import read_winner
 
 
@@ -29,8 +33,10 @@ def score_run(folder: Path, source: str) -> list[dict[str, Any]]:
     """Log loss and AUC of each winner on all rows of `source`, encoded with the vocabulary saved with the winners.
 
     Returns a list of objects with winner, rows, log_loss, auc and, from `nasrec codesign`, log_loss_crossbar and
-    auc_crossbar; AUC is None where the rows hold one class only.
+    auc_crossbar; AUC is None where the rows hold one class only. A training on its own has one "winner", its model.
     """
+    if (folder / RESULT).exists():
+        return [_score_model(*read_training(folder), source)]
     if _format_of(folder) == SearchRun.FORMAT:
         return _score_search(SearchRun.open(folder), source)
     run = Run.open(folder)
@@ -47,11 +53,14 @@ def score_run(folder: Path, source: str) -> list[dict[str, Any]]:
 def _score_search(run: SearchRun, source: str) -> list[dict[str, Any]]:
     if not run.done(f"winner-{run.options.retrain.seeds[0]}"):
         raise InputError(f"{run.folder}: no winner is trained yet: finish the run with --resume {run.folder}")
-    model, encoder = read_model(run)
+    return [_score_model("log_loss", *read_model(run), source)]
+
+
+def _score_model(name: str, model: nn.Module, encoder: Encoder, source: str) -> dict[str, Any]:
     with _encoded(source, encoder) as rows:
         logits = predict(model, rows)
         found = {"rows": len(rows), "log_loss": log_loss(logits, rows.labels), "auc": auc(logits, rows.labels)}
-    return [{"winner": "log_loss", **found}]
+    return {"winner": name, **found}
 
 
 @contextmanager

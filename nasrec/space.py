@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
 
@@ -29,6 +29,9 @@ class Space:
     """A NASRec search space: the operators, widths and bits that each of `blocks` blocks may take.
 
     Source: NASRec's official search spaces; `weight_bits` and `input_bits` of (32,) switch precision search off.
+    `connections` is how the number of a block's inputs is drawn where sampling does not say one: "binomial",
+    1 + Binomial(min(n - 1, 3), 0.5), by which NASRec trains its supernet, or "uniform", 1 to min(n, 4), by which its
+    code draws the first population of a search and mutates.
     """
 
     name: str
@@ -39,11 +42,12 @@ class Space:
     sparse_widths: tuple[int, ...] = SPARSE_WIDTHS
     weight_bits: tuple[int, ...] = (32,)
     input_bits: tuple[int, ...] = (32,)
+    connections: Literal["binomial", "uniform"] = "binomial"
 
     def sample(self, rng: np.random.Generator, strategy: str = "single-operator") -> Arch:
         """Draw an architecture; widths, switches, `left`, `right` and bits are always uniform.
 
-        "single-operator" (any connection): one operator per branch, 1 + Binomial(min(n - 1, 3), 0.5) of the n inputs:
+        "single-operator" (any connection): one operator per branch, as many of the n inputs as `connections` says:
         what NASRec searches and trains its supernet with. "single-path": one operator and one input per branch.
         "any-path": 1 + Binomial(m - 1, 0.5) of a branch's m operators, inputs as for "single-operator". The last two
         are NASRec's ablations (section "path sampling" of the paper; `anypath_choice` "binomial-0.5" in its code).
@@ -121,6 +125,8 @@ class Space:
     def _sample_block(self, rng: np.random.Generator, index: int, strategy: str = "single-operator") -> BlockChoice:
         ops = _sample_ops if strategy == "any-path" else _sample_op
         inputs = _sample_input if strategy == "single-path" else _sample_inputs
+        if self.connections == "uniform" and strategy != "single-path":
+            inputs = _sample_inputs_uniform
         return BlockChoice(
             dense_ops=ops(rng, self.dense_ops),
             sparse_ops=ops(rng, self.sparse_ops),
@@ -170,5 +176,12 @@ def _sample_input(rng: np.random.Generator, sources: int) -> tuple[int, ...]:
 
 
 def _sample_inputs(rng: np.random.Generator, sources: int) -> tuple[int, ...]:
-    count = 1 + int(rng.binomial(min(sources - 1, MAX_INPUTS - 1), 0.5))
+    return _sources(rng, sources, 1 + int(rng.binomial(min(sources - 1, MAX_INPUTS - 1), 0.5)))
+
+
+def _sample_inputs_uniform(rng: np.random.Generator, sources: int) -> tuple[int, ...]:
+    return _sources(rng, sources, 1 + int(rng.integers(min(sources, MAX_INPUTS))))
+
+
+def _sources(rng: np.random.Generator, sources: int, count: int) -> tuple[int, ...]:
     return tuple(sorted(int(source) for source in rng.choice(sources, size=count, replace=False)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,15 @@ def map_array(folder: Path, name: str, shapes: Shapes) -> NDArray[Any]:
     if array.shape != shape or array.dtype != np.dtype(kind):
         raise InputError(f"{path}: {array.dtype} {list(array.shape)}, prepared.json says {kind} {list(shape)}")
     return np.asarray(array)
+
+
+def release(array: NDArray[Any]) -> None:
+    """Take the pages of a mapped array out of this process's memory; whoever reads them again finds them as before."""
+    mapped: Any = array
+    while mapped is not None and not isinstance(mapped, mmap.mmap):
+        mapped = getattr(mapped, "base", None)
+    if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
+        mapped.madvise(mmap.MADV_DONTNEED)
 
 
 class Arrays:
@@ -90,6 +100,11 @@ class Arrays:
             array[rows].max(initial=0)
         for ids, begins in self._bags.values():
             ids[np.minimum(begins[rows], max(0, len(ids) - 1))].max(initial=0)
+
+    def release(self) -> None:
+        """Take what was read so far out of this process's memory: a log is larger than what a model needs of it."""
+        for array in (self.labels, self._dense, self._ids, *(part for bags in self._bags.values() for part in bags)):
+            release(array)
 
     def _bag(self, table: int, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         ids, offsets = self._bags[table]

@@ -2,7 +2,8 @@
 
 Rows are shuffled wholly where the log has at most `SHUFFLED_ROWS` rows. A longer one, which memory may not hold, is
 shuffled by blocks: `BLOCK_ROWS` neighbouring rows are a block, blocks come in random order, and `GROUP_BLOCKS` of them
-at a time are read from the disk in order and shuffled among each other.
+at a time are read from the disk in order and shuffled among each other. Of such a log no more than `GROUP_ROWS` rows
+stay in memory.
 """
 
 from __future__ import annotations
@@ -13,12 +14,19 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from nasrec.data.arrays import Arrays
+from nasrec.data.arrays import Arrays, release
 from nasrec.data.batch import Batch
 from nasrec.data.split import SHUFFLED_ROWS
 
 BLOCK_ROWS = 1 << 14
 GROUP_BLOCKS = 16
+GROUP_ROWS = GROUP_BLOCKS * BLOCK_ROWS
+
+
+def share_of(rows: int, share: tuple[int, int]) -> slice:
+    """Which of `rows` rows are part k of n for `share` (k, n): neighbours, all parts within one row of equal size."""
+    number, count = share
+    return slice(rows * number // count, rows * (number + 1) // count)
 
 
 class Dataset:
@@ -78,24 +86,36 @@ class Dataset:
         """The rows at these positions; raises InputError for an id beyond its table."""
         return self._arrays.batch(np.asarray(self._rows[rows], np.int64))
 
-    def batches(self, size: int, *, seed: int | None, start: int = 0, drop_last: bool = False) -> Iterator[Batch]:
+    def batches(
+        self,
+        size: int,
+        *,
+        seed: int | None,
+        start: int = 0,
+        drop_last: bool = False,
+        share: tuple[int, int] = (0, 1),
+    ) -> Iterator[Batch]:
         """Batches of `size` rows from batch number `start` on: in order if `seed` is None, else shuffled.
 
         The order depends on `seed` alone, so that `start` continues where an earlier run stopped. The last batch may
-        be smaller; `drop_last` leaves it out.
+        be smaller; `drop_last` leaves it out. With `share` (k, n) each is cut to part k of n, by `share_of`.
         """
         rows = len(self)
         if seed is not None and self._in_order:
             end = rows // size * size if drop_last else rows
-            yield from self._by_blocks(size, seed, start * size, end)
+            yield from self._by_blocks(size, seed, start * size, end, share)
             return
         order = None if seed is None else np.random.Generator(np.random.PCG64(seed)).permutation(rows)
         count = rows // size if drop_last else -(-rows // size)
         for number in range(start, count):
-            span = slice(number * size, (number + 1) * size)
+            first = number * size
+            if self._in_order and first // GROUP_ROWS != (first - size) // GROUP_ROWS:
+                self._release()
+            part = share_of(min(size, rows - first), share)
+            span = slice(first + part.start, first + part.stop)
             yield self.batch(span if order is None else order[span])
 
-    def _by_blocks(self, size: int, seed: int, begin: int, end: int) -> Iterator[Batch]:
+    def _by_blocks(self, size: int, seed: int, begin: int, end: int, share: tuple[int, int]) -> Iterator[Batch]:
         """Batches of `size` rows, from place `begin` to place `end` of the order that `seed` gives."""
         rows = len(self)
         first = np.random.Generator(np.random.PCG64(seed)).permutation(-(-rows // BLOCK_ROWS)) * BLOCK_ROWS
@@ -113,7 +133,12 @@ class Dataset:
             waiting = np.concatenate([waiting, order[skipped : max(0, len(order) - max(0, place - end))]])
             whole = len(waiting) // size * size
             for at in range(0, whole, size):
-                yield self._arrays.batch(waiting[at : at + size])
+                yield self._arrays.batch(waiting[at : at + size][share_of(size, share)])
             waiting = waiting[whole:]
+            self._release()
         if len(waiting):
-            yield self._arrays.batch(waiting)
+            yield self._arrays.batch(waiting[share_of(len(waiting), share)])
+
+    def _release(self) -> None:
+        self._arrays.release()
+        release(self._rows)

@@ -21,6 +21,7 @@ from nasrec.files import atomic_path, read_json, write_json
 
 ENCODER_JSON = "encoder.json"
 VOCABULARY_PARQUET = "vocabulary.parquet"
+DIGEST_VALUES = 1 << 18  # digested at a time, so that millions of values are never one text
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,9 @@ class Encoder:
         found = hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode())
         for field in self.fields:
             if isinstance(field, Vocabulary):
-                found.update("\n".join(field.values).encode())
+                for begin in range(0, len(field.values), DIGEST_VALUES):
+                    part = field.values.slice(begin, DIGEST_VALUES)
+                    found.update((b"\n" if begin else b"") + "\n".join(part).encode())
         return found.hexdigest()
 
     def to_json(self) -> dict[str, Any]:

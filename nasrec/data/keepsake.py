@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,11 +13,39 @@ from numpy.typing import NDArray
 from nasrec.data.array_file import ArrayFile
 from nasrec.data.arrays import Arrays, Shapes, bag_ids, bag_offsets
 from nasrec.data.dataset import Dataset
-from nasrec.data.encoder import Encoder
+from nasrec.data.encoder import ENCODER_JSON, Encoder
 from nasrec.errors import InputError
 from nasrec.files import read_json, write_json
 
 KEEPSAKE_JSON = "rows.json"
+VOCABULARY = "vocabulary"  # in a run's folder: what `keep_encoder` writes
+
+
+@dataclass(frozen=True)
+class KeptEncoder:
+    """An encoder kept in `folder`, and its digest: what the ids mean that a model was trained on."""
+
+    folder: Path
+    digest: str
+
+    def facts(self, checkpoint: Path) -> dict[str, Any]:
+        """How the file `checkpoint` names it: the folder as seen from the file, and the digest."""
+        return {"encoder": {"folder": os.path.relpath(self.folder, checkpoint.parent), "digest": self.digest}}
+
+
+def keep_encoder(folder: Path, prepared: Path) -> KeptEncoder:
+    """Keep a copy of the encoder of the prepared data in `prepared` in `folder`, for all checkpoints of a run.
+
+    Raises InputError where `folder` keeps another one: what was trained on its ids knows nothing of these.
+    """
+    encoder = Encoder.load(prepared)
+    digest = encoder.digest()
+    if not (folder / ENCODER_JSON).exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        encoder.save(folder)
+    elif Encoder.load(folder).digest() != digest:
+        raise InputError(f"{prepared}: encoded with another vocabulary than the one kept in {folder}")
+    return KeptEncoder(folder, digest)
 
 
 def save_keepsake(folder: Path, encoder: Encoder, rows: Dataset) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 import torch
@@ -19,6 +19,8 @@ from nasrec.model.embedding_trace import Traced
 from nasrec.model.interaction import uses_kernels
 from nasrec.model.kernel_ops import array, is_traced, tensor
 
+TablesOptimizer: TypeAlias = Literal["adagrad", "row_wise_adagrad"]
+
 
 class EmbeddingTables(nn.Module):
     """One embedding table per categorical field, looked up together: ids to `[B, T, dim]`.
@@ -26,7 +28,8 @@ class EmbeddingTables(nn.Module):
     The tables are not trained by an optimiser: they have no `.grad`. In training, `backward()` leaves the gradient of
     the looked-up rows pending here; `grad_sq_norm` (for clipping) and `adagrad_step` use it. On the CPU in float32 all
     of it runs in the compiled kernels; in float64 or on cuda, torch's operators do the same (on cuda repeated rows
-    add up in no fixed order). State: `tables.N` and the Adagrad sums `adagrad.N`, of the same shape.
+    add up in no fixed order). State: `tables.N` and the Adagrad sums `adagrad.N`, of the same shape, or `[rows]` where
+    the optimiser is row-wise.
     """
 
     def __init__(
@@ -43,6 +46,7 @@ class EmbeddingTables(nn.Module):
             raise ValueError(f"pooling: {pooling!r}, allowed: 'sum' or 'mean'")
         self.dim = dim
         self.pooling: Pooling = pooling
+        self.optimizer: TablesOptimizer = "adagrad"
         self.tables = nn.ParameterList()
         self.adagrad = _Sums()
         for index, count in enumerate(rows):
@@ -88,23 +92,47 @@ class EmbeddingTables(nn.Module):
         return self._of_rows().square
 
     def adagrad_step(self, lr: float, eps: float, scale: float = 1.0) -> None:
-        """Apply the pending gradient times `scale`, as torch.optim.Adagrad (weight decay 0) would; then forget it."""
+        """Apply the pending gradient times `scale`, as torch.optim.Adagrad (weight decay 0) would; then forget it.
+
+        Row-wise, as `nasrec.kernels.embedding_bag_step` says.
+        """
         if not self._pending:
             return
         ids, offsets, grad = self._joined()
         if uses_kernels(grad):
             kernels.embedding_bag_update(
                 self._stored(), [array(state) for state in self.adagrad.buffers()], array(ids), _or_none(offsets),
-                array(grad), optimizer="adagrad", lr=lr, eps=eps, scale=scale, pooling=self.pooling,
+                array(grad), optimizer=self.optimizer, lr=lr, eps=eps, scale=scale, pooling=self.pooling,
             )  # fmt: skip
         else:
             states = list(self.adagrad.buffers())
             embedding_torch.adagrad(list(self.tables), states, self._of_rows(), lr, eps, scale)
         self.clear_pending()
 
+    def start_optimizer(self, optimizer: TablesOptimizer) -> None:
+        """Train from now on with "adagrad" or "row_wise_adagrad", its sums at zero.
+
+        The row-wise one has one sum a row, of the mean square of the row's gradient: it takes 1 / dim of the memory.
+        """
+        if optimizer not in get_args(TablesOptimizer):
+            raise ValueError(f"optimizer: {optimizer!r}, allowed: {', '.join(map(repr, get_args(TablesOptimizer)))}")
+        self.optimizer = optimizer
+        for index, table in enumerate(self.tables):
+            sums = table.new_zeros(len(table)) if optimizer == "row_wise_adagrad" else torch.zeros_like(table)
+            self.adagrad.register_buffer(str(index), sums)
+
     def clear_pending(self) -> None:
         """Forget the pending gradient."""
         self._pending.clear()
+
+    def exchange(self, gather: Callable[[Tensor], list[Tensor]]) -> None:
+        """Let the pending gradient be that of all processes: `gather` gives everybody's tensor, in order."""
+        if not self._pending:
+            return
+        ids, offsets, grad = self._joined()
+        grads = gather(grad)
+        places = [None] * len(grads) if offsets is None else gather(offsets)
+        self._pending[:] = zip(gather(ids), places, grads, strict=True)
 
     def dense_grads(self) -> list[Tensor]:
         """The pending gradient as dense tensors shaped as the tables: for tests and small tables."""
@@ -127,7 +155,7 @@ class EmbeddingTables(nn.Module):
         copy = EmbeddingTables([], self.dim, pooling=self.pooling)
         for table in self.tables:
             step = (table.abs().amax() if table.numel() else table.new_zeros(())) / ((1 << (bits - 1)) - 1)
-            values = table.clone() if step == 0 else torch.round(table / step) * step
+            values = table.clone() if step == 0 else (table / step).round_().mul_(step)
             copy.tables.append(nn.Parameter(values, requires_grad=False))
         copy.adagrad = self.adagrad
         return copy.eval()
@@ -138,7 +166,7 @@ class EmbeddingTables(nn.Module):
 
     def _look_up(self, ids: Tensor, offsets: Tensor | None) -> Tensor:
         if len(self.tables) == 0:
-            return torch.zeros(len(ids), 0, self.dim)
+            return torch.zeros(len(ids), 0, self.dim, device=ids.device)
         if is_traced(ids):
             return embedding_bag(list(self.tables), ids, offsets, pooling=self.pooling)
         if uses_kernels(self.tables[0]):

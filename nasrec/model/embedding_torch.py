@@ -73,13 +73,15 @@ def coalesce(rows: Sequence[int], ids: Tensor, offsets: Tensor | None, grad: Ten
 def adagrad(
     tables: Sequence[Tensor], states: Sequence[Tensor], gradients: RowGradients, lr: float, eps: float, scale: float
 ) -> None:
-    """One Adagrad step in place on the touched rows."""
+    """One Adagrad step in place on the touched rows; row-wise where a state has one number a row."""
     with torch.no_grad():
         for index, (table, state) in enumerate(zip(tables, states, strict=True)):
             rows, values = gradients.of_table(index)
             scaled = scale * values
-            state[rows] += scaled.square()
-            table[rows] -= lr * scaled / (state[rows].sqrt() + eps)
+            row_wise = state.dim() == 1
+            state[rows] += scaled.square().mean(1) if row_wise else scaled.square()
+            root = state[rows].sqrt() + eps
+            table[rows] -= lr * scaled / (root[:, None] if row_wise else root)
 
 
 def joined(pending: Sequence[Pending], tables: int) -> Pending:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,7 +41,8 @@ class QuantLinear(Weights):
     """y = x Wᵀ + b over the last dimension of x, W [outputs, inputs], with weights and inputs of `precision`.
 
     The range of the inputs is that of the batch in training, and the calibrated one (`input_low`, `input_high`, saved
-    with the weights; low > high means: not calibrated) in evaluation. With an `arithmetic` set, a layer in evaluation
+    with the weights; low > high means: not calibrated) in evaluation. `agree` widens a batch's range to that of other
+    processes which compute other rows of it. With an `arithmetic` set, a layer in evaluation
     whose weights and inputs are both quantised lets that arithmetic form the integer products; without gradients.
     """
 
@@ -74,6 +75,7 @@ class QuantLinear(Weights):
         self.register_buffer("input_high", torch.tensor(-math.inf))
         self.recording = False
         self.arithmetic: Arithmetic | None = None
+        self.agree: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None = None
         self._sample: Tensor | None = None
         self._stored: _Stored | None = None
 
@@ -132,7 +134,8 @@ class QuantLinear(Weights):
 
     def _range(self, x: Tensor) -> tuple[Tensor, Tensor]:
         if self.training or self.shared or bool(self.input_low > self.input_high):
-            return range_of(x)
+            low, high = range_of(x)
+            return self.agree(low, high) if self.training and self.agree is not None else (low, high)
         return self.input_low, self.input_high
 
     def _record(self, x: Tensor) -> None:

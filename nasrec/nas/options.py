@@ -77,8 +77,8 @@ class EvolutionOptions(Section):
 
     `population` random architectures, then `generations` of `children`, whose parents win tournaments of `tournament`
     of the living; the oldest leave. A child differs from its parent by `mutations` mutations in the first generation,
-    falling evenly to 1 in the last. With `target_macs`, an architecture's score is its log loss plus `beta` times
-    (MACs / target - 1).
+    falling evenly to 1 in the last. `connections`: how the number of a block's inputs is drawn (see `Space`). With
+    `target_macs`, an architecture's score is its log loss plus `beta` times (MACs / target - 1).
     """
 
     population: Annotated[int, Field(ge=2)] = 128
@@ -86,6 +86,7 @@ class EvolutionOptions(Section):
     children: Count = 8
     tournament: Count = 64
     mutations: Count = 6
+    connections: Literal["binomial", "uniform"] = "uniform"
     beta: Annotated[float, Field(ge=0)] = 0.0
     target_macs: Count | None = None
 
@@ -108,8 +109,9 @@ class EvolutionOptions(Section):
 class RetrainOptions(Section):
     """Training from scratch: of the search's best `top` architectures, then of the winner.
 
-    Each is trained with every one of `learning_rates` for at most `epochs` epochs, until validation has not improved
-    for `patience` of them. The best `finals` of them are trained with every one of `seeds`; the best mean wins.
+    Each is trained with the first of `learning_rates` for at most `epochs` epochs, until validation has not improved
+    for `patience` of them. The best `finals` are trained with every learning rate, and at their best one with every one
+    of `seeds`; the best mean over seeds wins.
     """
 
     top: Count = 15

@@ -23,7 +23,7 @@ from nasrec.model.subnet import Subnet
 from nasrec.nas.run import SearchRun
 from nasrec.predict import predict
 from nasrec.progress import stage
-from nasrec.run_data import prepared_data
+from nasrec.run_data import kept_encoder, prepared_data
 from nasrec.train import train_subnet
 
 KEEPSAKE = "data"  # beside the winner's weights: what scoring other rows takes, should the run's data be gone
@@ -31,52 +31,44 @@ KEPT_ROWS = 1024
 
 
 def retrain_best(run: SearchRun, best: Sequence[Arch]) -> dict[str, Any]:
-    """Train `best` with every learning rate, the best of them with every seed: all trainings, and the choice.
+    """Train `best` from scratch and choose among them, in three rounds: all trainings, and the choice.
 
-    The winner has the lowest validation log loss at its best epoch, as a mean over seeds; it comes with the rate and
-    the number of epochs (the middle one of its seeds') that its last training takes. Raises TrainingDiverged when
-    no training came to an end.
+    All of them with the first learning rate and the first seed; the best `finals` with the other rates; each of these,
+    at its best rate, with the other seeds. The winner has the lowest validation log loss at its best epoch, as a mean
+    over seeds; it comes with the rate and the number of epochs (the middle one of its seeds') that its last training
+    takes. Raises TrainingDiverged when no training came to an end.
     """
     section = run.options.retrain
-    first, *others = section.seeds
-    tried = run.stages(
-        {
-            (name := f"retrain-{place}-{rate}-{first}"): partial(train_on_train, run, name, arch, rate, first)
-            for place, arch in enumerate(best)
-            for rate in section.learning_rates
-        }
-    )
-    leaders: list[tuple[float, int, float]] = []
-    for place in range(len(best)):
-        found = [(tried[f"retrain-{place}-{rate}-{first}"]["log_loss"], rate) for rate in section.learning_rates]
-        whole = [(loss, rate) for loss, rate in found if loss is not None]
-        if whole:
-            loss, rate = min(whole)
-            leaders.append((loss, place, rate))
-    if not leaders:
+    rates, seeds = section.learning_rates, section.seeds
+    tried: dict[tuple[int, float, int], dict[str, Any]] = {}
+
+    def train(jobs: Sequence[tuple[int, float, int]]) -> None:
+        names = {job: "retrain-{}-{}-{}".format(*job) for job in jobs}
+        work = {name: partial(train_on_train, run, name, best[job[0]], *job[1:]) for job, name in names.items()}
+        found = run.stages(work)
+        tried.update({job: {"name": name, **found[name]} for job, name in names.items()})
+
+    def loss_of(job: tuple[int, float, int]) -> float:
+        loss = tried[job]["log_loss"]
+        return math.inf if loss is None else float(loss)
+
+    train([(place, rates[0], seeds[0]) for place in range(len(best))])
+    finals = sorted(range(len(best)), key=lambda place: (loss_of((place, rates[0], seeds[0])), place))[: section.finals]
+    train([(place, rate, seeds[0]) for place in finals for rate in rates[1:]])
+    chosen = {place: min(rates, key=lambda rate: loss_of((place, rate, seeds[0]))) for place in finals}
+    train([(place, chosen[place], seed) for place in finals for seed in seeds[1:]])
+    means = {place: statistics.fmean(loss_of((place, rate, seed)) for seed in seeds) for place, rate in chosen.items()}
+    place = min(finals, key=lambda place: (means[place], loss_of((place, chosen[place], seeds[0]))))
+    winners = [tried[place, chosen[place], seed] for seed in seeds]
+    whole = [found for found in winners if found["log_loss"] is not None]
+    if not whole:
         raise TrainingDiverged("every training of the search's best diverged; lower retrain.learning_rates may help")
-    finals = sorted(leaders)[: section.finals]
-    tried |= run.stages(
-        {
-            (name := f"retrain-{place}-{rate}-{seed}"): partial(train_on_train, run, name, best[place], rate, seed)
-            for _, place, rate in finals
-            for seed in others
-        }
-    )
-    means = []
-    for _, place, rate in finals:
-        losses = [tried[f"retrain-{place}-{rate}-{seed}"]["log_loss"] for seed in section.seeds]
-        means.append((statistics.fmean(math.inf if loss is None else loss for loss in losses), place, rate))
-    mean, place, rate = min(means)
-    if math.isinf(mean):  # each of the finals diverged with some seed: the first seed decides
-        mean, place, rate = finals[0]
-    winners = [tried[f"retrain-{place}-{rate}-{seed}"] for seed in section.seeds]
     return {
-        "trainings": [{"name": name, **found} for name, found in tried.items()],
+        "trainings": list(tried.values()),
         "place": place,
-        "learning_rate": rate,
-        "epochs": statistics.median_low([found["best_epoch"] for found in winners if found["log_loss"] is not None]),
-        "validation_log_loss": mean,
+        "learning_rate": chosen[place],
+        "epochs": statistics.median_low([found["best_epoch"] for found in whole]),
+        "validation_log_loss": statistics.fmean(found["log_loss"] for found in whole),
     }
 
 
@@ -86,9 +78,12 @@ def train_on_train(run: SearchRun, name: str, arch: Arch, rate: float, seed: int
     model = Subnet(arch, data.features, generator=torch.Generator().manual_seed(seed))
     checkpoint = run.trainings / f"{name}.safetensors"
     train, validation = data.split("train"), data.split("validation")
+    encoder = kept_encoder(run, data)
     try:
         with stage(f"{name}: training", unit="rows") as progress:
-            log = train_subnet(model, train, validation, options, checkpoint=checkpoint, progress=progress)
+            log = train_subnet(
+                model, train, validation, options, checkpoint=checkpoint, progress=progress, encoder=encoder
+            )
             losses = [score.log_loss for score in log.scores]
             progress.note(f"validation log loss {min(losses):.4f}")
     except TrainingDiverged as error:
@@ -126,7 +121,8 @@ def _train_on_both(run: SearchRun, arch: Arch, rate: float, epochs: int, seed: i
     rows = data.split("train").with_rows_of(data.split("validation"))
     checkpoint = run.trainings / f"winner-{seed}.safetensors"
     with stage(f"winner, seed {seed}: training", unit="rows") as progress:
-        train_subnet(model, rows, None, options, checkpoint=checkpoint, progress=progress)
+        encoder = kept_encoder(run, data)
+        train_subnet(model, rows, None, options, checkpoint=checkpoint, progress=progress, encoder=encoder)
     test = data.split("test")
     logits = predict(model, test)
     if seed == run.options.retrain.seeds[0]:

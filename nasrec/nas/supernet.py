@@ -8,6 +8,7 @@ import torch
 
 from nasrec.checkpoint import load_checkpoint, save_weights
 from nasrec.data.features import Features
+from nasrec.data.keepsake import VOCABULARY, keep_encoder
 from nasrec.data.prepared import Prepared
 from nasrec.model.optimizer import load_weights
 from nasrec.model.supernet import Supernet
@@ -33,11 +34,11 @@ def train_nas_supernet(folder: Path, data: Prepared, options: NasOptions, title:
     rows = data.split("train")
     supernet = untrained_supernet(data.features, options)
     section = options.supernet.train_options(options.seed, len(rows))
-    checkpoint = folder / CHECKPOINT
+    checkpoint, encoder = folder / CHECKPOINT, keep_encoder(folder / VOCABULARY, data.folder)
     with stage(f"{title}: training", unit="rows") as progress:
-        log = train_supernet(supernet, rows, section, checkpoint=checkpoint, progress=progress)
+        log = train_supernet(supernet, rows, section, checkpoint=checkpoint, progress=progress, encoder=encoder)
         progress.note(f"log loss {log.losses[-1][1]:.4f}")
-    save_weights(folder / WEIGHTS, supernet)
+    save_weights(folder / WEIGHTS, supernet, encoder.facts(folder / WEIGHTS))
     return log
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nasrec.data.dataset import share_of
 from nasrec.data.features import Features, Table
 
 FEATURES = Features(3, (Table("colour", 12), Table("shape", 30), Table("place", 7)))
@@ -24,10 +25,19 @@ class Rows:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def batches(self, size: int, *, seed: int | None, start: int = 0, drop_last: bool = False) -> Iterator[Rows]:
+    def batches(
+        self,
+        size: int,
+        *,
+        seed: int | None,
+        start: int = 0,
+        drop_last: bool = False,
+        share: tuple[int, int] = (0, 1),
+    ) -> Iterator[Rows]:
         order = np.arange(len(self)) if seed is None else np.random.default_rng(seed).permutation(len(self))
         for first in range(start * size, len(self), size):
-            yield self.take(order[first : first + size])
+            batch = order[first : first + size]
+            yield self.take(batch[share_of(len(batch), share)])
 
     def take(self, rows: np.ndarray) -> Rows:
         return Rows(self.dense[rows], self.ids[rows], self.labels[rows])

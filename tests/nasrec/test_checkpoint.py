@@ -7,7 +7,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from nasrec.checkpoint import SaveClock, load_checkpoint, restore, save_checkpoint, save_weights
+from nasrec.checkpoint import (
+    SaveClock,
+    load_checkpoint,
+    read_facts,
+    restore,
+    restore_file,
+    save_checkpoint,
+    save_weights,
+)
 from nasrec.errors import InputError
 from nasrec.model.linear import QuantLinear
 from nasrec.model.optimizer import load_weights
@@ -83,6 +91,29 @@ def test_what_does_not_fit_is_named_and_nothing_copied(tensors: dict[str, torch.
     with pytest.raises(InputError, match=f"file: does not fit the model: .*{message}"):
         restore(target, tensors, "file")
     assert torch.equal(target["a"], torch.ones(2))
+
+
+@pytest.mark.parametrize("chunk", [1, 40, 1 << 20])
+def test_a_file_is_restored_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int):
+    monkeypatch.setattr("nasrec.checkpoint.CHUNK_BYTES", chunk)
+    tensors = {
+        "model.table": torch.randn(7, 5),
+        "model.double": torch.randn(3, dtype=torch.float64),
+        "model.half": torch.randn(4, 2).bfloat16(),
+        "model.none": torch.zeros(0, 4),
+        "model.scalar": torch.tensor(3),
+    }
+    save_checkpoint(tmp_path / "file", {**tensors, "other": torch.zeros(9)}, {"step": 1})
+    target = {name.removeprefix("model."): torch.zeros_like(tensor) for name, tensor in tensors.items()}
+    restore_file(tmp_path / "file", target, "model.")
+    assert all(torch.equal(target[name.removeprefix("model.")], tensor) for name, tensor in tensors.items())
+    with pytest.raises(InputError, match=r"file: does not fit the model: tensor 'other' is missing"):
+        restore_file(tmp_path / "file", {**target, "other": torch.zeros(9)}, "model.")
+    with pytest.raises(InputError, match=r"'double' is float64 \[3\], expected float32 \[3\]"):
+        restore_file(tmp_path / "file", {**target, "double": torch.zeros(3)}, "model.")
+    with pytest.raises(InputError, match=r"unknown tensor 'model\.double'"):
+        restore_file(tmp_path / "file", {"other": torch.zeros(9)})
+    assert read_facts(tmp_path / "file") == {"step": 1}
 
 
 def test_weights_leave_the_optimiser_out(tmp_path: Path):

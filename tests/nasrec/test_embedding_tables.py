@@ -95,6 +95,28 @@ def test_steps_equal_torch_adagrad(kind: str, dtype: torch.dtype) -> None:
         )
 
 
+@pytest.mark.parametrize("kind", LOOKUPS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_row_wise_steps_follow_their_formula(kind: str, dtype: torch.dtype) -> None:
+    module = EmbeddingTables(ROWS, DIM, generator=generator()).to(dtype)
+    module.start_optimizer("row_wise_adagrad")
+    tables = [table.detach().double() for table in module.tables]
+    sums = [torch.zeros(rows, dtype=torch.float64) for rows in ROWS]
+    for step in range(4):
+        (module(*LOOKUPS[kind](step)).square() * 3).sum().backward()
+        for table, sum_, grad in zip(tables, sums, module.dense_grads(), strict=True):
+            grad = 0.5 * grad.double()
+            sum_ += grad.square().mean(1)
+            table -= 0.1 * grad / (sum_.sqrt() + 1e-2)[:, None]
+        module.adagrad_step(lr=0.1, eps=1e-2, scale=0.5)
+    for index, (table, sum_) in enumerate(zip(tables, sums, strict=True)):
+        torch.testing.assert_close(module.tables[index].double(), table, rtol=1e-4, atol=1e-5)
+        assert module.state_dict()[f"adagrad.{index}"].shape == sum_.shape
+        torch.testing.assert_close(module.state_dict()[f"adagrad.{index}"].double(), sum_, rtol=1e-4, atol=1e-6)
+    with pytest.raises(ValueError, match="allowed: 'adagrad', 'row_wise_adagrad'"):
+        module.start_optimizer("adam")  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("kinds", [("ids", "ids"), ("ids", "bags"), ("bags", "bags", "ids")])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_several_lookups_add_up(kinds: tuple[str, ...], dtype: torch.dtype) -> None:

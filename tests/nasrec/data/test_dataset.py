@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nasrec.data import dataset
-from nasrec.data.arrays import Arrays, bag_ids, bag_offsets
+from nasrec.data.arrays import Arrays, bag_ids, bag_offsets, map_array, release
 from nasrec.data.batch import Batch
 from nasrec.data.dataset import Dataset
 from nasrec.data.features import Features, Table
@@ -133,3 +134,48 @@ def test_a_sample_of_a_large_log_is_spread_over_it(large: Dataset) -> None:
     few, more = large.head(10)._rows, large.head(50)._rows
     assert np.array_equal(few, more[:10]) and len(set(more.tolist())) == 50
     assert np.diff(np.sort(few)).max() <= 20 and len(large.head(1000)) == ROWS - 1
+
+
+def mapped_kib() -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("RssFile:"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_pages_of_a_mapped_array_can_be_released(tmp_path: Path) -> None:
+    np.save(tmp_path / "ids.npy", np.arange(1 << 22, dtype=np.int32))
+    array = map_array(tmp_path, "ids.npy", {"ids.npy": ("int32", (1 << 22,))})
+    assert array.max() == (1 << 22) - 1
+    before = mapped_kib()
+    release(array)
+    assert before - mapped_kib() > 15 << 10
+    assert array[-1] == (1 << 22) - 1
+    release(np.zeros(3))  # not mapped: nothing to do
+
+
+def test_rows_are_the_same_after_a_release(arrays: Arrays, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = Dataset(arrays, np.arange(ROWS))
+    expected = [batch.ids for batch in rows.batches(10, seed=None)]
+    monkeypatch.setattr(dataset, "SHUFFLED_ROWS", 50)
+    monkeypatch.setattr(dataset, "GROUP_ROWS", 15)
+    found = [batch.ids for batch in rows.batches(10, seed=None)]
+    assert all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True))
+
+
+@pytest.mark.parametrize("shuffled_rows", [50, 1000])
+@pytest.mark.parametrize("seed", [None, 4])
+@pytest.mark.parametrize("drop_last", [False, True])
+def test_shares_put_together_are_the_batch(
+    arrays: Arrays, monkeypatch: pytest.MonkeyPatch, shuffled_rows: int, seed: int | None, drop_last: bool
+) -> None:
+    monkeypatch.setattr(dataset, "SHUFFLED_ROWS", shuffled_rows)
+    monkeypatch.setattr(dataset, "BLOCK_ROWS", 8)
+    monkeypatch.setattr(dataset, "GROUP_BLOCKS", 3)
+    rows = Dataset(arrays, np.arange(ROWS)[::-1].copy())
+    whole = list(rows.batches(10, seed=seed, start=2, drop_last=drop_last))
+    shares = [rows.batches(10, seed=seed, start=2, drop_last=drop_last, share=(k, 3)) for k in range(3)]
+    parts = list(zip(*shares, strict=True))
+    assert len(parts) == len(whole)
+    for batch, cut in zip(whole, parts, strict=True):
+        assert np.array_equal(np.concatenate([part.dense for part in cut]), batch.dense)
+        assert np.array_equal(np.concatenate([part.labels for part in cut]), batch.labels)

@@ -9,8 +9,8 @@ import polars as pl
 import pytest
 from frame_log import FrameLog
 
-from nasrec.data.encoder import EncodingOptions
-from nasrec.data.keepsake import load_keepsake, save_keepsake
+from nasrec.data.encoder import Encoder, EncodingOptions
+from nasrec.data.keepsake import keep_encoder, load_keepsake, save_keepsake
 from nasrec.data.prepare import prepare
 from nasrec.data.schema import Column, Schema
 from nasrec.errors import InputError
@@ -51,6 +51,27 @@ def test_it_comes_back(tmp_path: Path, columns: tuple[Column, ...], categories: 
     flat = found.ids if found.offsets is None else found.ids[: found.offsets[60]]
     first = expected.bags["tags"][0] if columns[1].kind == "bag" else expected.ids[:, 0]
     assert np.array_equal(flat[:, 0] if flat.ndim == 2 else flat, first)
+
+
+def test_a_run_keeps_one_encoder(tmp_path: Path) -> None:
+    options = EncodingOptions(min_count=1, max_rows=50)
+    data = prepare(log(COLUMNS), tmp_path / "p", seed=0, options=options)
+    kept = keep_encoder(tmp_path / "run" / "vocabulary", tmp_path / "p")
+    assert kept == keep_encoder(tmp_path / "run" / "vocabulary", tmp_path / "p")
+    assert Encoder.load(kept.folder).digest() == kept.digest == data.encoder.digest()
+    assert kept.facts(tmp_path / "run" / "baselines" / "x.safetensors")["encoder"]["folder"] == "../vocabulary"
+    prepare(log(COLUMNS, shift=7), tmp_path / "q", seed=0, options=options)
+    with pytest.raises(InputError, match=r"q: encoded with another vocabulary than the one kept in .*vocabulary"):
+        keep_encoder(tmp_path / "run" / "vocabulary", tmp_path / "q")
+
+
+def test_a_digest_does_not_depend_on_how_much_is_read_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = prepare(log(COLUMNS), tmp_path / "p", seed=0, options=EncodingOptions(min_count=1, max_rows=50))
+    whole = data.encoder.digest()
+    monkeypatch.setattr("nasrec.data.encoder.DIGEST_VALUES", 3)
+    assert data.encoder.digest() == whole
 
 
 def test_what_is_missing_is_named(tmp_path: Path) -> None:

@@ -18,11 +18,11 @@ from small_run import call, command, environment, refused, temporary_files
 
 from nasrec.arch import Arch
 from nasrec.data.prepared import Prepared
-from nasrec.errors import InputError
+from nasrec.errors import InputError, TrainingDiverged
 from nasrec.hardware import workload_of
 from nasrec.metrics import log_loss
 from nasrec.nas.presets import preset
-from nasrec.nas.retrain import read_model
+from nasrec.nas.retrain import read_model, retrain_best
 from nasrec.nas.run import SearchRun
 from nasrec.nas.search import search
 from nasrec.predict import predict
@@ -85,10 +85,15 @@ def test_the_summary_says_everything(finished: Path) -> None:
     order = np.argsort(found["values"], kind="stable")
     assert found["best"][0]["number"] == order[0] and len(found["best"]) == 2
     names = [training["name"] for training in summary["retraining"]]
-    assert len(names) == len(set(names)) == 2 * 2 + 1
-    seeds = [training["log_loss"] for training in summary["retraining"] if training["name"].endswith("-1")]
-    best = min(t["log_loss"] for t in summary["retraining"] if t["name"].endswith("-0"))
-    assert winner["validation_log_loss"] == pytest.approx((best + seeds[0]) / 2)
+    assert len(names) == len(set(names)) == 2 + 1 + 1
+    firsts = [training for training in summary["retraining"] if training["seed"] == 0]
+    assert [training["learning_rate"] for training in firsts] == [0.08, 0.08, 0.12]
+    final = min(firsts[:2], key=lambda training: training["log_loss"])["name"].split("-")[1]
+    assert [name.split("-")[1] for name in names[2:]] == [final, final]
+    of_winner = [t["log_loss"] for t in summary["retraining"] if t["learning_rate"] == winner["learning_rate"]
+                 and t["name"].split("-")[1] == final]  # fmt: skip
+    assert winner["validation_log_loss"] == pytest.approx(sum(of_winner) / 2) and len(of_winner) == 2
+    assert found["best"][int(final)]["number"] == winner["number"]
     features = Prepared.open(finished / "data").features
     assert winner["macs"] == workload_of(Arch.from_json(winner["arch"]), features).macs
     assert {"data", "supernet", "search"} < set(spent["wall_s"])
@@ -108,7 +113,8 @@ def test_what_is_kept_is_the_winner(finished: Path) -> None:
     loss = log_loss(predict(model, test), test.labels)
     assert loss == pytest.approx(winner["test"]["seeds"][0]["log_loss"], abs=1e-6)
     assert {path.name for path in finished.glob("*")} == {
-        "run.json", "data", "stages", "supernet.safetensors", "search.journal", "best", "summary.json"}  # fmt: skip
+        "run.json", "data", "stages", "supernet.safetensors", "vocabulary", "search.journal", "best",
+        "summary.json"}  # fmt: skip
 
 
 def test_the_winner_scores_other_rows(finished: Path, tmp_path: Path) -> None:
@@ -132,6 +138,24 @@ def test_random_search_takes_as_many(finished: Path, tmp_path: Path) -> None:
     assert len(summary["search"]["values"]) == 13
     assert summary["winner"]["test"]["log_loss"]["deviation"] is None
     assert summary["search"]["values"][:4] == summary_of(finished)["search"]["values"][:4]
+
+
+def test_what_diverges_is_left_out(finished: Path, tmp_path: Path) -> None:
+    """The first rate is far too high for all: the finals go on with the second. Where none serves, it is said."""
+    found = summary_of(finished)["search"]["best"]
+    archs = [Arch.from_json(one["arch"]) for one in found]
+    for rates, epochs in (("[1e25, 0.1]", 1), ("[1e25]", None)):
+        settings = [*SETTINGS, f"retrain.learning_rates={rates}", "retrain.epochs=1"]
+        folder = tmp_path / str(epochs)
+        run = SearchRun.create(folder, f"prepared:{finished / 'data'}", set_by_key(preset("fast"), settings))
+        if epochs is None:
+            with pytest.raises(TrainingDiverged, match=r"lower retrain\.learning_rates"):
+                retrain_best(run, archs)
+            continue
+        choice = retrain_best(run, archs)
+        assert (choice["place"], choice["learning_rate"], choice["epochs"]) == (0, 0.1, epochs)
+        assert [training["log_loss"] is None for training in choice["trainings"]] == [True, True, False, False]
+        assert not list(run.trainings.glob("*"))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,5 @@
+"""`python -m nasrec`: the command line, as `torchrun -m nasrec` starts it."""
+
+from nasrec.cli import main
+
+main()

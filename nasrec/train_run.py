@@ -1,0 +1,152 @@
+"""One training on its own, by one process or several: its folder and what is in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from nasrec.arch_file import read_arch, write_arch
+from nasrec.checkpoint import load_encoder, restore_file, save_weights
+from nasrec.data.encoder import Encoder
+from nasrec.data.features import Features
+from nasrec.data.keepsake import VOCABULARY, KeptEncoder, keep_encoder
+from nasrec.data.prepared import Prepared
+from nasrec.distributed import team
+from nasrec.errors import InputError
+from nasrec.files import read_json, remove_leftovers, write_json
+from nasrec.metrics import auc, log_loss
+from nasrec.model.baselines import BASELINES, Baseline
+from nasrec.model.optimizer import weights_of
+from nasrec.model.subnet import Subnet
+from nasrec.model.supernet import Supernet
+from nasrec.predict import predict
+from nasrec.progress import Stage, stage
+from nasrec.space import FULL, Space
+from nasrec.train import TrainLog, TrainOptions, train_subnet, train_supernet
+
+SUPERNET = "supernet"
+CHECKPOINT = "checkpoint.safetensors"
+WEIGHTS = "weights.safetensors"
+RESULT = "training.json"
+ARCH = "arch.json"
+FORMAT = "nasrec.training"
+
+Model = Supernet | Subnet | Baseline
+
+
+def train_model(
+    name: str,
+    data: Prepared,
+    folder: Path,
+    options: TrainOptions,
+    *,
+    space: Space,
+    row_wise: bool = False,
+    device: str = "auto",
+) -> dict[str, Any]:
+    """Train the model called `name` and write checkpoint, vocabulary, weights and result into `folder`; the result.
+
+    `name` is "supernet" (of `space`), a baseline or the path of an `arch.json`. Called again with the same options it
+    goes on from the checkpoint. With `row_wise`, tables are trained with row-wise Adagrad. Within `joined_team` every
+    process calls it; the first writes. Raises InputError where the checkpoint belongs to another training.
+    """
+    together = team()
+    built = builder(name, data.features, space, options.seed)
+    if together.leads:
+        folder.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(folder)
+    encoder = keep_encoder(folder / VOCABULARY, data.folder) if together.leads else None
+    encoder = together.told(encoder)
+    model = built()  # after the vocabulary was in memory
+    if row_wise:
+        model.embeddings.start_optimizer("row_wise_adagrad")
+    shown: AbstractContextManager[Stage | None] = nullcontext()
+    if together.leads:
+        shown = stage(f"{name}: training", unit="rows")
+    with shown as progress:
+        log = _train(model, data, options, folder / CHECKPOINT, progress, device, encoder)
+        if progress is not None:
+            progress.note(f"log loss {_last(log):.4f}")
+    result = {
+        "model": ARCH if isinstance(model, Subnet) else name,
+        "options": options.to_json(),
+        "row_wise": row_wise,
+        "processes": together.size,
+        "log": log.to_json(),
+        "test": None if isinstance(model, Supernet) else _tested(model, data, device),
+    }
+    if together.leads:
+        weights = folder / WEIGHTS
+        save_weights(weights, model, encoder.facts(weights))
+        if isinstance(model, Subnet):
+            write_arch(folder / ARCH, model.arch, data.features)
+        write_json(folder / RESULT, {"format": FORMAT, "version": 1, **result})
+    return result
+
+
+def read_model(folder: Path) -> tuple[str, Subnet | Baseline, Encoder]:
+    """Name and model of the finished training in `folder`, and the encoder that gives it rows.
+
+    Raises InputError where it is a supernet's, or where a file is missing or does not fit.
+    """
+    name = str(read_json(folder / RESULT, format=FORMAT).get("model"))
+    encoder = load_encoder(folder / WEIGHTS)
+    model = builder(str(folder / ARCH) if name == ARCH else name, encoder.features, FULL, 0)()
+    if isinstance(model, Supernet):
+        raise InputError(f"{folder}: holds a supernet, which is many models: there is nothing to score")
+    restore_file(folder / WEIGHTS, weights_of(model))
+    return name, model, encoder
+
+
+def builder(name: str, features: Features, space: Space, seed: int) -> Callable[[], Model]:
+    """What makes the untrained model called `name` for data with `features`; InputError where there is none."""
+    generator = torch.Generator().manual_seed(seed)
+    if name == SUPERNET:
+        return lambda: Supernet(space, features, generator=generator)
+    if name in BASELINES:
+        return lambda: BASELINES[name](features, generator=generator)
+    if not name.endswith(".json"):
+        raise InputError(f"model {name!r}: allowed are {SUPERNET}, {', '.join(BASELINES)} and the path of an arch.json")
+    found = read_arch(Path(name))
+    if found.features is not None and _shape(found.features) != _shape(features):
+        raise InputError(f"{name}: for {_shape(found.features)}, the data have {_shape(features)}")
+    return lambda: Subnet(found.arch, features, generator=generator)
+
+
+def _shape(features: Features) -> str:
+    return f"{features.dense} dense inputs and {len(features.tables)} tables"
+
+
+def _train(
+    model: Model,
+    data: Prepared,
+    options: TrainOptions,
+    checkpoint: Path,
+    progress: Stage | None,
+    device: str,
+    encoder: KeptEncoder,
+) -> TrainLog:
+    rows = data.split("train")
+    if isinstance(model, Supernet):
+        return train_supernet(
+            model, rows, options, checkpoint=checkpoint, progress=progress, device=device, encoder=encoder
+        )
+    validation = data.split("validation")
+    return train_subnet(
+        model, rows, validation, options, checkpoint=checkpoint, progress=progress, device=device, encoder=encoder
+    )
+
+
+def _tested(model: Model, data: Prepared, device: str) -> dict[str, Any]:
+    rows = data.split("test")
+    logits = predict(model, rows, device=device, team=team())
+    return {"rows": len(rows), "log_loss": log_loss(logits, rows.labels), "auc": auc(logits, rows.labels)}
+
+
+def _last(log: TrainLog) -> float:
+    """The validation log loss of the epoch that was kept; of a supernet, the last of training."""
+    return log.scores[log.best_epoch - 1].log_loss if log.scores else log.losses[-1][1]
