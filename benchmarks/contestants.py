@@ -25,6 +25,7 @@ from nasrec.files import read_json
 from nasrec.interop import arch_from_official
 from nasrec.model.baselines import BASELINES, Baseline
 from nasrec.model.embedding import EmbeddingTables
+from nasrec.model.linear import calibrate
 from nasrec.model.subnet import Subnet
 
 MODELS = tuple(FUXICTR_MODELS)
@@ -53,6 +54,11 @@ class Contestant(nn.Module):
         """Logits [B]."""
         logits: Tensor = self.network(dense, ids, offsets)
         return logits
+
+    def calibrate(self, dense: Tensor, ids: Tensor, offsets: Tensor | None = None) -> None:
+        """Store the range of every quantised layer's inputs on this batch, for evaluation; a peer has none."""
+        if not isinstance(self.network, Peer):
+            calibrate(self.network, dense, ids, offsets)
 
     def adagrad_step(self, *, lr: float, eps: float = 1e-2, clip_norm: float | None = 5.0) -> float:
         """A step after `backward`, by the trainer's name for it; the gradient norm before clipping."""

@@ -46,7 +46,8 @@ def test_a_difference_and_its_errors() -> None:
     assert found.error == pytest.approx(math.sqrt(1 + 1 / 3))
     same = difference(others, others)
     assert (same.mean, same.error) == (0.0, 0.0)
-    assert math.isnan(difference(others[:1], others[:1]).by_seed)
+    alone = difference(others[:1], others[:1])
+    assert alone.by_seed is None and alone.error is None and alone.by_row == 0.0
     with pytest.raises(ValueError, match="same"):
         difference(others, others[:1])
 
@@ -184,18 +185,19 @@ def test_a_run_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.Monk
     assert len(before.splitlines()) == 2 * (3 + 2)
     results = json.loads((tmp_path / "out.json").read_text())
     best = min(results["models"], key=lambda one: one["log_loss"])
-    assert all(one["to_best"]["name"] == best["name"] for one in results["models"])
-    assert best["to_best"]["mean"] == 0.0 and best["name"] in output
+    assert all(one["to_best"]["hand-made"]["name"] == best["name"] for one in results["models"])
+    assert best["to_best"]["hand-made"]["mean"] == 0.0 and best["name"] in output
     assert sum(record["validation_log_loss"] is None for record in map(json.loads, before.splitlines())) == 2  # 3e37
     assert run() == output and file.read_text() == before  # nothing was trained again
     file.write_text(before[:-20])  # a kill in the middle of the last line
     run("--searched", tmp_path / "archs.json")
     results = json.loads((tmp_path / "out.json").read_text())
-    assert [one["name"] for one in results["models"]] == ["logistic_regression", "dlrm", "archs:archs"]
+    assert [one["name"] for one in results["models"]] == ["nasrec/logistic_regression", "nasrec/dlrm", "archs:archs"]
     again = {json.loads(line)["key"] for line in file.read_text().splitlines() if line.endswith("}")}
     assert {json.loads(line)["key"] for line in before.splitlines()} < again
     tried = results["models"][2]
-    assert tried["to_best_searched"]["mean"] == 0.0 and tried["macs"] > 0 and tried["arch"] is not None
+    assert tried["to_best"]["archs"]["mean"] == 0.0 and results["groups"]["archs"]["members"] == 1
+    assert tried["macs"] > 0 and tried["arch"] is not None
     for one in results["models"]:  # the point of the grid is the best one on validation rows
         tries = {(entry["optimizer"], entry["learning_rate"]): entry["validation_log_loss"] for entry in one["tuning"]}
         chosen = tries[one["optimizer"], one["learning_rate"]]
