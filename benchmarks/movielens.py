@@ -5,16 +5,17 @@
     python -m benchmarks.movielens models --data prepared --work trainings --out results.json --searched winners/
     python -m benchmarks.movielens table results.json
 
-Each model is trained once with every point of the grid (optimiser x learning rate), then with five other seeds at the
-point whose best epoch had the lowest validation log loss. Nothing is chosen by test rows. A training is a line of
-`trainings/trainings.jsonl` and a file of test logits: what is there is not trained again, so a run that was stopped
-goes on. `results.json` sums up the models that were asked for: hand-made ones, and a group for every `--searched`, say
-the winners of three searches beside those of three random ones.
+Each model is trained once with every point of the grid (optimiser and learning rate x epochs of the schedule), then
+with five other seeds at the point whose best epoch had the lowest validation log loss. Nothing is chosen by test rows.
+A training is a line of `trainings/trainings.jsonl` and a file of test logits: what is there is not trained again, so a
+run that was stopped goes on. `results.json` sums up the models that were asked for: hand-made ones, and a group for
+every `--searched`, say the winners of three searches beside those of three random ones.
 """
 
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -25,14 +26,16 @@ import typer
 from benchmarks import process
 from benchmarks.contestants import MODELS, build_searched, hand_made, macs, searched
 from benchmarks.movielens_table import HAND_MADE, grouped, print_table, summarise
-from benchmarks.trainings import Entrant, Trainings, tuned
+from benchmarks.trainings import Entrant, Point, Trainings, tuned
 from nasrec.data.prepared import Prepared
 from nasrec.files import read_json, write_json
 from nasrec.train_options import TrainOptions
 
-GRID = (("adagrad", 0.05), ("adagrad", 0.12), ("adagrad", 0.3), ("adam", 3e-4), ("adam", 1e-3), ("adam", 3e-3))
+RATES = (("adagrad", 0.1), ("adagrad", 0.25), ("adagrad", 0.6), ("adam", 1e-3), ("adam", 2.5e-3), ("adam", 6e-3))
+EPOCHS = (3, 5)  # until the rate has fallen to nothing; training may stop before
 SEEDS = (1, 2, 3, 4, 5)  # the grid is trained with another
-RECIPE = TrainOptions(epochs=8, batch_size=512, patience=2)
+RECIPE = TrainOptions(batch_size=512, patience=2)
+GRID = tuple(Point(optimizer, rate, epochs) for optimizer, rate in RATES for epochs in EPOCHS)
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
 
@@ -69,7 +72,12 @@ def models(
         logits = [trainings.logits(record) for record in result["seeds"]]
         found.append((result, np.stack(logits)))
         summary = summarise(found, prepared.split("test").labels)
-        about = {"rows": prepared.split_rows, "split_seed": prepared.seed, "grid": GRID, "recipe": RECIPE.to_json()}
+        about = {
+            "rows": prepared.split_rows,
+            "split_seed": prepared.seed,
+            "grid": [asdict(point) for point in GRID],
+            "recipe": RECIPE.to_json(),
+        }
         about |= {"machine": process.machine(), "versions": process.versions()}
         write_json(out, {"command": " ".join(sys.argv[1:]), **about, "models": summary, "groups": grouped(summary)})
     print_table(read_json(out))

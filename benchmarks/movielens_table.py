@@ -14,7 +14,7 @@ from benchmarks.paired import difference, standard_error
 from nasrec.metrics import auc, row_losses
 
 HAND_MADE = "hand-made"
-KEPT = ("name", "library", "group", "arch", "optimizer", "learning_rate", "parameters", "macs")
+KEPT = ("name", "library", "group", "arch", "optimizer", "learning_rate", "epochs", "parameters", "macs")
 
 
 def summarise(
@@ -85,7 +85,7 @@ def print_table(results: dict[str, Any], console: Console | None = None) -> None
             one["name"],
             one["library"],
             f"{one['macs']:,}",
-            f"{one['optimizer']} {one['learning_rate']:g}",
+            f"{one['optimizer']} {one['learning_rate']:g}, {one['epochs']} epochs",
             f"{epochs[0]}" if len(epochs) == 1 else f"{epochs[0]}-{epochs[-1]}",
             _with_error(one["log_loss"], one["log_loss_error"]),
             _with_error(one["auc"], one["auc_error"]),
@@ -112,5 +112,5 @@ def _short(record: dict[str, Any]) -> dict[str, Any]:
     """Of a training what a reader asks for."""
     names = ("validation_log_loss", "best_epoch", "test_log_loss", "test_auc", "rows_per_cpu_s")
     short = {name: record[name] for name in names if name in record}
-    return {"optimizer": record["optimizer"], "learning_rate": record["options"]["learning_rate"],
-            "seed": record["options"]["seed"], **short}  # fmt: skip
+    options = {name: record["options"][name] for name in ("learning_rate", "epochs", "seed")}
+    return {"optimizer": record["optimizer"], **options, **short}

@@ -6,7 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,15 @@ from nasrec.predict import predict
 from nasrec.train import TrainOptions, train_subnet
 
 TUNING_SEED = 0
+
+
+@dataclass(frozen=True)
+class Point:
+    """A point of the grid: whose steps, the peak of the learning rate, and after how many epochs it has fallen to 0."""
+
+    optimizer: str
+    learning_rate: float
+    epochs: int
 
 
 @dataclass(frozen=True)
@@ -57,14 +66,15 @@ class Trainings:
                 continue
             self.done[record["key"]] = record
 
-    def of(self, entrant: Entrant, optimizer: str, rate: float, seed: int) -> dict[str, Any]:
+    def of(self, entrant: Entrant, point: Point, seed: int) -> dict[str, Any]:
         """The record of a training, which is done now if it has not been."""
-        options = {**self.recipe.to_json(), "learning_rate": rate, "seed": seed}
-        about = {"model": entrant.name, "library": entrant.library, "optimizer": optimizer, "options": options}
+        options = replace(self.recipe, learning_rate=point.learning_rate, epochs=point.epochs, seed=seed)
+        about = {"model": entrant.name, "library": entrant.library, "optimizer": point.optimizer}
+        about["options"] = options.to_json()
         key = json.dumps([about, entrant.digest, self.data.source, self.data.rows, self.data.seed], sort_keys=True)
         key = sha256(key.encode()).hexdigest()[:16]
         if key not in self.done:
-            record = {"key": key, **about, **self._train(entrant, optimizer, TrainOptions(**options), key)}
+            record = {"key": key, **about, **self._train(entrant, point.optimizer, options, key)}
             with self.file.open("a", encoding="utf-8") as file:
                 file.write(("" if self._whole() else "\n") + json.dumps(record) + "\n")
             self.done[key] = record
@@ -103,28 +113,24 @@ class Trainings:
         return not self.file.exists() or self.file.read_bytes()[-1:] in (b"", b"\n")
 
 
-def tuned(
-    trainings: Trainings, entrant: Entrant, grid: Sequence[tuple[str, float]], seeds: Sequence[int]
-) -> dict[str, Any]:
+def tuned(trainings: Trainings, entrant: Entrant, grid: Sequence[Point], seeds: Sequence[int]) -> dict[str, Any]:
     """Train an entrant at every point of `grid`, then at the best with `seeds`: all records, and the best point.
 
     Best is the lowest validation log loss of any epoch. Raises InputError where every point diverges.
     """
-    tries = [trainings.of(entrant, optimizer, rate, TUNING_SEED) for optimizer, rate in grid]
-    fit = [record for record in tries if record["validation_log_loss"] is not None]
+    tries = [trainings.of(entrant, point, TUNING_SEED) for point in grid]
+    fit = [at for at, record in enumerate(tries) if record["validation_log_loss"] is not None]
     if not fit:
         raise InputError(f"{entrant.name}: diverged at every point of the grid: {tries[0]['diverged']}")
-    best = min(fit, key=lambda record: record["validation_log_loss"])
-    point = best["optimizer"], best["options"]["learning_rate"]
+    point = grid[min(fit, key=lambda at: float(tries[at]["validation_log_loss"]))]
     return {
         "name": entrant.name,
         "library": entrant.library,
         "group": entrant.group,
         "arch": entrant.arch,
         "tuning": tries,
-        "optimizer": point[0],
-        "learning_rate": point[1],
-        "seeds": [trainings.of(entrant, *point, seed) for seed in seeds],
+        **asdict(point),
+        "seeds": [trainings.of(entrant, point, seed) for seed in seeds],
     }
 
 

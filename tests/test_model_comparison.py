@@ -17,6 +17,7 @@ from benchmarks import movielens
 from benchmarks.contestants import MODELS, Contestant, build_searched, hand_made, macs, searched
 from benchmarks.ctr_peers import LIBRARIES, Peer, columns, fuxictr
 from benchmarks.paired import difference
+from benchmarks.trainings import Point
 from nasrec.data.features import Features, Table
 from nasrec.data.prepare import prepare
 from nasrec.data.synthetic import SyntheticLog
@@ -24,6 +25,7 @@ from nasrec.errors import InputError
 from nasrec.interop import official_from_arch
 from nasrec.model.baselines import DLRM, LogisticRegression
 from nasrec.space import FULL
+from nasrec.train import TrainOptions
 
 FEATURES = Features(3, (Table("a", 10), Table("b", 20), Table("g", 7, 2.0, True)))
 DENSE = torch.rand((4, 3), generator=torch.Generator().manual_seed(0))
@@ -169,8 +171,9 @@ def test_models_that_nobody_has_say_why() -> None:
 def test_a_run_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = prepare(SyntheticLog(3000, 0), tmp_path / "data", seed=0)
     (tmp_path / "archs.json").write_text(json.dumps(FULL.sample(np.random.default_rng(0)).to_json()))
-    monkeypatch.setattr(movielens, "GRID", (("adagrad", 0.1), ("adam", 1e-3), ("adam", 3e37)))
-    monkeypatch.setattr(movielens, "RECIPE", movielens.TrainOptions(epochs=2, batch_size=512, patience=1))
+    grid = (Point("adagrad", 0.1, 2), Point("adam", 1e-3, 1), Point("adam", 3e37, 2))
+    monkeypatch.setattr(movielens, "GRID", grid)
+    monkeypatch.setattr(movielens, "RECIPE", TrainOptions(patience=1))
     arguments = ["models", "--data", data.folder, "--work", tmp_path / "work", "--out", tmp_path / "out.json"]
     arguments += ["--model", "nasrec/logistic_regression", "--model", "nasrec/dlrm", "--seeds", 2]
 
