@@ -19,6 +19,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("kernels", "kernels beside their peers")
     group.addoption("--isa", choices=["portable", "avx2", "avx512"], help="instruction set (default: the best one)")
     group.addoption("--results", type=Path, default=Path(".benchmarks"), help="folder of kernels-ISA.json")
+    group.addoption("--again", action="store_true", help="keep the file's cases that this run does not measure")
     group.addoption("--rounds", type=int, default=21, help="clean samples of each contestant")
     group.addoption("--budget", type=float, default=8.0, help="seconds after which a case takes no more samples")
 
@@ -34,7 +35,8 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_sessionfinish(session: pytest.Session) -> None:
     from benchmarks.session import SESSION
 
-    session.config.stash[SESSION].write(session.config.getoption("--results"), " ".join(sys.argv[1:]))
+    option = session.config.getoption
+    session.config.stash[SESSION].write(option("--results"), " ".join(sys.argv[1:]), again=option("--again"))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -158,7 +158,7 @@ void pass_over(const char* from, int64_t bytes, char* to, int64_t written, int t
 }
 
 // For every bag reads its `pooled` rows of `row_bytes` (whole cache lines are fetched) in the order of `rows`,
-// prefetched `ahead` rows before, and writes `out_bytes`.
+// prefetched into the second cache `ahead` rows before, and writes `out_bytes`.
 void gather(const char* pool, int64_t row_bytes, const int64_t* rows, int64_t bags, int64_t pooled, char* out,
             int64_t out_bytes, int64_t ahead, int threads) {
   const int64_t count = bags * pooled;
@@ -168,7 +168,7 @@ void gather(const char* pool, int64_t row_bytes, const int64_t* rows, int64_t ba
       for (int64_t place = bag * pooled; place < (bag + 1) * pooled; ++place) {
         if (place + ahead < count) {
           const char* next = pool + rows[place + ahead] * row_bytes;
-          for (int64_t byte = 0; byte < row_bytes; byte += kLine) __builtin_prefetch(next + byte);
+          for (int64_t byte = 0; byte < row_bytes; byte += kLine) __builtin_prefetch(next + byte, 0, 2);
         }
         const char* row = pool + rows[place] * row_bytes;
         int64_t byte = 0;
@@ -186,7 +186,7 @@ void gather(const char* pool, int64_t row_bytes, const int64_t* rows, int64_t ba
   });
 }
 
-// Reads, changes and writes `count` distinct rows of two arrays, prefetched `ahead` rows before.
+// Reads, changes and writes `count` distinct rows of two arrays, prefetched into the second cache `ahead` rows before.
 void update(char* table, int64_t row_bytes, char* state, int64_t state_bytes, const int64_t* rows, int64_t count,
             int64_t ahead, int threads) {
   parallel_rows(count, pieces_of(count, threads), threads, [=](int64_t begin, int64_t end, int) {
@@ -194,9 +194,9 @@ void update(char* table, int64_t row_bytes, char* state, int64_t state_bytes, co
     for (int64_t place = begin; place < end; ++place) {
       if (place + ahead < count) {
         const int64_t next = rows[place + ahead];
-        for (int64_t byte = 0; byte < row_bytes; byte += kLine) __builtin_prefetch(table + next * row_bytes + byte, 1);
+        for (int64_t byte = 0; byte < row_bytes; byte += kLine) __builtin_prefetch(table + next * row_bytes + byte, 0, 2);
         for (int64_t byte = 0; byte < state_bytes; byte += kLine) {
-          __builtin_prefetch(state + next * state_bytes + byte, 1);
+          __builtin_prefetch(state + next * state_bytes + byte, 0, 2);
         }
       }
       char* row = table + rows[place] * row_bytes;

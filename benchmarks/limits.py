@@ -28,7 +28,7 @@ FLAGS = ("-std=c++17", "-O3", "-march=native", "-ffp-contract=fast", "-fopenmp",
 LANES = {"avx512": 16, "avx2": 8, "portable": 4}  # float32 in a register
 LOOK_UP_LANES = {"avx512": 64, "avx2": 32}  # bytes
 BLOCK = 128  # rows of an array
-AHEAD = 16  # rows between a prefetch and its use
+LINES_AHEAD, MOST_AHEAD = 256, 128  # cache lines on their way at a time; rows between a prefetch and its use at most
 Rows = NDArray[np.int64]
 
 
@@ -67,6 +67,11 @@ def _count(number: int) -> ctypes.c_int64:
     return ctypes.c_int64(number)
 
 
+def _ahead(row_bytes: int) -> int:
+    lines = -(-row_bytes // 64)
+    return max(1, min(MOST_AHEAD, LINES_AHEAD // lines))
+
+
 def pass_over(array: NDArray[np.generic], written: int, threads: int) -> Work | None:
     """A loop that reads `array` once and writes `written` bytes: what a kernel of one pass cannot do without."""
     loops, out, sink = library(), np.zeros(max(1, written), np.uint8), np.zeros(16 * threads, np.float32)
@@ -85,7 +90,7 @@ def gather(
     if isinstance(loops, str):
         return None
     sizes = _count(row_bytes), _at(rows), _count(bags), _count(pooled), _at(out), _count(out_bytes)
-    return _keeping(partial(loops.gather, _at(pool), *sizes, _count(AHEAD), threads), pool, rows, out)
+    return _keeping(partial(loops.gather, _at(pool), *sizes, _count(_ahead(row_bytes)), threads), pool, rows, out)
 
 
 def update(table: NDArray[np.generic], state: NDArray[np.generic], rows: Rows, threads: int) -> Work | None:
@@ -95,7 +100,7 @@ def update(table: NDArray[np.generic], state: NDArray[np.generic], rows: Rows, t
         return None
     row, of_state = table.nbytes // len(table), state.nbytes // len(table)
     arrays = _at(table), _count(row), _at(state), _count(of_state), _at(rows), _count(len(rows))
-    return _keeping(partial(loops.update, *arrays, _count(AHEAD), threads), table, state, rows)
+    return _keeping(partial(loops.update, *arrays, _count(_ahead(row + of_state)), threads), table, state, rows)
 
 
 def look_up(isa: str, inputs: int, columns: int, threads: int) -> Work | None:

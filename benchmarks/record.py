@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +101,25 @@ class Run:
             "waited_worst": max(waited),
             "samples_dropped": dropped / max(1, dropped + kept),
         }
+
+    def after(self, before: Run) -> Run:
+        """The cases of this run, and those of the run `before` that it did not measure again.
+
+        ValueError where the two ran on different machines, versions or instruction sets.
+        """
+        for name in ("isa", "peers_isa", "machine", "versions"):
+            ours, theirs = getattr(self, name), getattr(before, name)
+            if ours != theirs:
+                raise ValueError(f"{name} is {ours!r}, and {theirs!r} in the run before: nothing to add to")
+        fresh = {(case.name, case.threads): case for case in self.cases}
+        cases = [fresh.pop((case.name, case.threads), case) for case in before.cases]
+        return replace(
+            self,
+            limits=before.limits | self.limits,
+            missing=before.missing | self.missing,
+            cases=cases + list(fresh.values()),
+            command=f"{before.command}; {self.command}",
+        )
 
     def write(self, path: Path) -> None:
         """Write `path`, whole or not at all; its folder is made."""

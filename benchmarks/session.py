@@ -97,8 +97,8 @@ class Session:
         self.cases.append(case)
         return case
 
-    def write(self, folder: Path, command: str) -> None:
-        """`folder`/kernels-ISA.json, if anything was measured."""
+    def write(self, folder: Path, command: str, *, again: bool = False) -> None:
+        """`folder`/kernels-ISA.json, if anything was measured; `again` keeps the cases that are there already."""
         if self.cases:
             self.path = folder / f"kernels-{kernels.isa()}.json"
             measured = {str(threads): self.limits(threads) for threads in {case.threads for case in self.cases}}
@@ -107,6 +107,8 @@ class Session:
             self.run = Run(
                 kernels.isa(), peers_isa, process.machine(), process.versions(), measured, missing, self.cases, command
             )
+            if again and self.path.exists():
+                self.run = self.run.after(Run.read(self.path))
             self.run.write(self.path)
 
     def summary(self) -> list[str]:

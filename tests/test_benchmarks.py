@@ -37,6 +37,17 @@ def run_of(*cases: Case) -> Run:
     return Run("avx2", "avx2", machine, {"python": "3"}, {"1": {"fma_flops": 1e11}}, {"numba": "absent"}, list(cases))
 
 
+def test_measured_again() -> None:
+    """Of a case that was measured twice the later figures count; on another machine nothing is put together."""
+    before = run_of(case(1.0), case(2.0, params={"dim": 64}), case(3.0, threads=2))
+    after = run_of(case(7.0, threads=2), case(8.0, params={"dim": 4})).after(before)
+    assert [(found.params["dim"], found.threads, found.ours_ms) for found in after.cases] == [
+        (16, 1, 1.0), (64, 1, 2.0), (16, 2, 7.0), (4, 1, 8.0),
+    ]  # fmt: skip
+    with pytest.raises(ValueError, match=r"versions is .* nothing to add to"):
+        run_of(case()).after(replace(before, versions={"python": "4"}))
+
+
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.py")), ids=lambda path: path.stem)
 def test_every_file_can_be_imported(path: Path) -> None:
     importlib.import_module(f"benchmarks.{path.stem}")

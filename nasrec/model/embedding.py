@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import mmap
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -18,6 +20,8 @@ from nasrec.model.embedding_op import embedding_bag
 from nasrec.model.embedding_trace import Traced
 from nasrec.model.interaction import uses_kernels
 from nasrec.model.kernel_ops import array, is_traced, tensor
+
+LAZY_BYTES = 1 << 20
 
 TablesOptimizer: TypeAlias = Literal["adagrad", "row_wise_adagrad"]
 
@@ -53,7 +57,7 @@ class EmbeddingTables(nn.Module):
             table = torch.empty(count, dim)
             nn.init.xavier_normal_(table, generator=generator)
             self.tables.append(nn.Parameter(table, requires_grad=False))
-            self.adagrad.register_buffer(str(index), torch.zeros(count, dim))
+            self.adagrad.register_buffer(str(index), _zeros(count, dim))
         self._pending: list[embedding_torch.Pending] = []
         self._traced = Traced(self)
 
@@ -190,6 +194,18 @@ class EmbeddingTables(nn.Module):
 
 class _Sums(nn.Module):
     """Holds the Adagrad sums as buffers named by their table's number."""
+
+
+def _zeros(*shape: int) -> Tensor:
+    """Zeros of float32; large ones take memory only where they are written, which a model that is not trained never is.
+
+    The system's pages are zero, start at cache lines and come when they are touched; torch.zeros touches them all.
+    """
+    count = math.prod(shape)
+    if 4 * count < LAZY_BYTES or not hasattr(mmap, "MAP_ANONYMOUS"):
+        return torch.zeros(shape)
+    pages = mmap.mmap(-1, 4 * count, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    return torch.frombuffer(pages, dtype=torch.float32).view(shape)
 
 
 class _Lookup(Function):

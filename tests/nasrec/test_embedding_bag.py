@@ -140,6 +140,21 @@ def test_quantize_rows_refuses() -> None:
     assert kernels.quantize_rows(np.ones((0, 3), np.float32), 4).dequantize().shape == (0, 3)
 
 
+@pytest.mark.parametrize("batch", [2047, 2048, 2049, 9000])
+@pytest.mark.parametrize("dim", [16, 20, 64])
+def test_one_id_each_of_long_batches(dim: int, batch: int) -> None:
+    """Long batches and rows of one cache line are read table by table: no sample is left out or read twice."""
+    rng = np.random.default_rng(batch)
+    tables = [rng.random((rows, dim), np.float32) for rows in (70, 50, 60)]
+    ids = np.stack([rng.integers(len(table), size=batch) for table in tables], 1)
+    expected = np.stack([table[column] for table, column in zip(tables, ids.T, strict=True)], 1)
+    got = same_bits(on_every_machine(lambda: kernels.embedding_bag(tables, ids)))
+    np.testing.assert_array_equal(got, expected)
+    ids[-1, 1] = 50
+    with pytest.raises(IndexError, match=f"table 1, position {batch - 1}: id 50"):
+        kernels.embedding_bag(tables, ids)
+
+
 @pytest.mark.parametrize("size", [1, 40])
 def test_results_past_the_caches(size: int) -> None:
     """Results of more than 4 MiB are written by other instructions; also into an array that is not aligned."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+import sys
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from nasrec.memory import MIB, peak_memory
 from nasrec.model.embedding import EmbeddingTables
 from nasrec.model.interaction import dot_interaction, fm_interaction
 
@@ -206,3 +208,22 @@ def test_interactions_equal_float64(function, shape: tuple[int, int, int]) -> No
 def test_gradcheck_of_the_float64_reference(function) -> None:
     x = torch.randn(3, 5, 4, dtype=torch.float64, generator=generator(), requires_grad=True)
     assert torch.autograd.gradcheck(function, (x,))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_sums_of_large_tables_take_memory_once_they_are_trained() -> None:
+    with peak_memory() as nothing:
+        pass
+    with peak_memory() as built:
+        module = EmbeddingTables((1 << 20, 5), 16, generator=generator())
+    assert 60 * MIB < built.bytes - nothing.bytes < 80 * MIB, "64 MiB of weights, as much again later"
+    sums = module.state_dict()["adagrad.0"]
+    assert sums.shape == (1 << 20, 16) and sums.dtype == torch.float32 and sums.data_ptr() % 64 == 0
+    assert not sums[::1000].any()
+    module(torch.tensor([[7, 1], [(1 << 20) - 1, 1]])).sum().backward()
+    module.adagrad_step(lr=0.1, eps=1e-2)
+    assert set(sums.nonzero()[:, 0].tolist()) == {7, (1 << 20) - 1}
+    again = copy.deepcopy(module)
+    assert torch.equal(again.state_dict()["adagrad.0"], sums)
+    again.adagrad.get_buffer("0").zero_()
+    assert sums.any()
