@@ -1,12 +1,12 @@
-"""How many rows post-training fine-tuning needs: scores of random architectures as the last layer sees fewer of them.
+"""How many rows and steps post-training fine-tuning needs: scores of random architectures with fewer of them.
 
     python -m benchmarks.fine_tuning RUN --count 24 --out fine_tuning.json
 
 RUN is the folder of a `nasrec search` whose supernet is trained. The inputs of each architecture's last layer are
-computed once; then its last layer is fine-tuned as in the run's options, but on the first rows only, in the same number
-of steps, and judged on validation. Reported for each number of rows: the mean log loss, the mean difference to the
-first number, the standard deviation of that difference over architectures (what fewer rows blur), that of the log loss
-itself (what they have to tell apart), and Kendall's tau of both orders.
+computed once; then its last layer is fine-tuned in batches and at the rate of the run's options, each time anew, on the
+first ROWS rows in STEPS steps, and judged on validation. Reported for each ROWS:STEPS: the mean log loss, the mean
+difference to the first of them, the standard deviation of that difference over architectures (what fewer rows blur),
+that of the log loss itself (what they have to tell apart), and Kendall's tau of both orders. 0:0 is no fine-tuning.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ def tuned(head: nn.Linear, inputs: Tensor, labels: Tensor, *, steps: int, batch:
 def main(
     folder: Annotated[Path, typer.Argument(help="the folder of a search")],
     count: Annotated[int, typer.Option(help="architectures")] = 24,
-    rows: Annotated[str, typer.Option(help="numbers of fine-tuning rows; the first is what others are held against")]
-    = "256000,131072,65536,32768,16384,8192",
+    kinds: Annotated[str, typer.Option(help="ROWS:STEPS, the first of which the others are held against")]
+    = "65536:500,65536:128,32768:500,32768:128,32768:64,16384:128,16384:32",
     judged: Annotated[str, typer.Option(help="numbers of validation rows, the first as above")] = "59140,32768,16384",
     out: Annotated[Path | None, typer.Option(help="JSON")] = None,
 ) -> None:  # fmt: skip
@@ -63,32 +63,33 @@ def main(
     run = SearchRun.open(folder)
     data, options = prepared_data(run), run.options.score
     supernet = load_nas_supernet(folder, data.features, run.options)
-    sizes = [int(text) for text in rows.split(",")]
+    pairs = [(int(rows), int(steps)) for rows, steps in (kind.split(":") for kind in kinds.split(","))]
     judges = [int(text) for text in judged.split(",")]
-    train, validation = data.split("train").head(max(sizes)), data.split("validation").head(max(judges))
+    train = data.split("train").head(max(rows for rows, _ in pairs))
+    validation = data.split("validation").head(max(judges))
     labels = torch.from_numpy(train.labels)
-    losses: dict[tuple[int, int], list[float]] = {}
+    losses: dict[tuple[int, int, int], list[float]] = {}
     for number in range(count):
         subnet = supernet.extract(supernet.space.sample(np.random.default_rng([run.options.seed, 1, number]))).eval()
         inputs, held = features_of(subnet, train), features_of(subnet, validation)
-        for size in (0, *sizes):
+        for rows, steps in ((0, 0), *pairs):
             head = nn.Linear(inputs.shape[1], 1)
             head.load_state_dict({name: subnet.head.state_dict()[name] for name in ("weight", "bias")})
-            if size:
-                rate, batch = options.fine_tune_learning_rate, options.fine_tune_batch
-                tuned(head, inputs[:size], labels, steps=options.fine_tune_steps, batch=batch, rate=rate)
+            rate, batch = options.fine_tune_learning_rate, options.fine_tune_batch
+            tuned(head, inputs[:rows], labels, steps=steps, batch=batch, rate=rate)
             with torch.no_grad():
                 logits = head(held).squeeze(1).numpy()
-            for judge in judges if size in (0, sizes[0]) else judges[:1]:
-                losses.setdefault((size, judge), []).append(log_loss(logits[:judge], validation.labels[:judge]))
-        typer.echo(f"{number}: " + ", ".join(f"{key[0]}/{key[1]} {found[-1]:.5f}" for key, found in losses.items()))
-    whole = np.array(losses[sizes[0], judges[0]])
+            for judge in judges if (rows, steps) in ((0, 0), pairs[0]) else judges[:1]:
+                losses.setdefault((rows, steps, judge), []).append(log_loss(logits[:judge], validation.labels[:judge]))
+        typer.echo(f"{number}: " + ", ".join(f"{a}:{b}/{c} {x[-1]:.5f}" for (a, b, c), x in losses.items()))
+    whole = np.array(losses[*pairs[0], judges[0]])
     result = []
-    for (size, judge), found in losses.items():
+    for (rows, steps, judge), found in losses.items():
         difference = np.array(found) - whole
         result.append(
             {
-                "fine_tune_rows": size,
+                "fine_tune_rows": rows,
+                "fine_tune_steps": steps,
                 "rows": judge,
                 "log_loss": statistics.fmean(found),
                 "deviation": float(np.std(found, ddof=1)),

@@ -94,7 +94,7 @@ def _print_summary(path: Path) -> None:
     _output.print(_spent(summary["spent"]))
     one = {name: value for name, value in summary["spent"]["one_architecture"].items() if name.endswith("_s")}
     spans = ", ".join(f"{name.removesuffix('_s').replace('_', '-')} {value:.2f} s" for name, value in one.items())
-    _output.print(f"scoring one architecture: {spans}", highlight=False)
+    _output.print(f"scoring one architecture, CPU time: {spans}", highlight=False)
     winner, test = summary["winner"], summary["winner"]["test"]
     loss, area = test["log_loss"], test["auc"]["mean"]
     parts = [f"winner: {winner['macs'] / 1e6:.3f} million MACs"]

@@ -80,7 +80,7 @@ class NasScoreOptions(Section):
     `fine_tune_rows` training rows; it is judged on the first `rows` validation rows.
     """
 
-    fine_tune_rows: Count = 256_000
+    fine_tune_rows: Count = 65_536
     fine_tune_steps: Annotated[int, Field(ge=0)] = 500
     fine_tune_batch: Count = 512
     fine_tune_learning_rate: Rate = 0.04

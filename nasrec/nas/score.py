@@ -50,7 +50,7 @@ class ArchScore:
 
 @dataclass(frozen=True)
 class ArchCost:
-    """Seconds that scoring one architecture took, stage by stage."""
+    """CPU seconds that scoring one architecture took, stage by stage."""
 
     extract_s: float
     features_s: float
@@ -158,14 +158,14 @@ def _in_batches(pieces: Iterable[Tensor], size: int) -> Iterator[Tensor]:
 
 
 class _Clock:
-    """Seconds by stage: a lap goes from the lap before to now."""
+    """CPU seconds by stage: a lap goes from the lap before to now."""
 
     def __init__(self) -> None:
-        self._last = time.perf_counter()
+        self._last = time.process_time()
         self._spent = {field.name: 0.0 for field in fields(ArchCost)}
 
     def lap(self, name: str) -> None:
-        now = time.perf_counter()
+        now = time.process_time()
         self._spent[name] += now - self._last
         self._last = now
 

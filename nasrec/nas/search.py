@@ -96,7 +96,7 @@ def best_trials(known: Sequence[Trial], count: int) -> list[tuple[int, Trial]]:
 
 
 def cost_of_one(known: Sequence[Trial]) -> dict[str, float]:
-    """Mean seconds that scoring one architecture took, stage by stage and in all, on one core."""
+    """Mean CPU seconds that scoring one architecture took, stage by stage and in all."""
     costs = [asdict(trial.cost) for trial in known if trial.cost is not None]
     means = {name: statistics.fmean(cost[name] for cost in costs) for name in costs[0]} if costs else {}
     return means | {"total_s": sum(means.values())}

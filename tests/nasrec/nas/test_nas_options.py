@@ -21,7 +21,11 @@ def test_paper_has_the_published_numbers() -> None:
     assert [evolution.mutations_at(g) for g in range(240)] == [(240 - g) // 48 + 1 for g in range(240)]
     assert paper.space.space() == FULL
     assert set_by_key(paper, ["space.name=small"]).space.space() == SMALL
-    assert paper.score.fine_tune_rows == paper.score.fine_tune_steps * paper.score.fine_tune_batch
+    assert (paper.score.fine_tune_steps, paper.score.fine_tune_batch) == (500, 512)
+    assert paper.score.fine_tune_learning_rate == 0.04
+    supernet = paper.supernet
+    assert (supernet.epochs, supernet.batch_size, supernet.learning_rate) == (1, 512, 0.12)
+    assert paper.retrain.top == 15
     assert paper.score.rows == 150 * 8192
     assert PRESETS["fast"].evolution.evaluations == 512
 
