@@ -3,10 +3,11 @@
     python -m benchmarks.fine_tuning RUN --count 24 --out fine_tuning.json
 
 RUN is the folder of a `nasrec search` whose supernet is trained. The inputs of each architecture's last layer are
-computed once; then its last layer is fine-tuned in batches and at the rate of the run's options, each time anew, on the
-first ROWS rows in STEPS steps, and judged on validation. Reported for each ROWS:STEPS: the mean log loss, the mean
-difference to the first of them, the standard deviation of that difference over architectures (what fewer rows blur),
-that of the log loss itself (what they have to tell apart), and Kendall's tau of both orders. 0:0 is no fine-tuning.
+computed once; then its last layer is fine-tuned in batches of the run's options, each time anew, on the first ROWS rows
+in STEPS steps at the learning rate RATE, and judged on validation. Reported for each ROWS:STEPS:RATE: the mean log
+loss, the mean difference to the first of them, the standard deviation of that difference over architectures (what fewer
+rows blur), that of the log loss itself (what they have to tell apart), and Kendall's tau of both orders. No rows and no
+steps are no fine-tuning.
 """
 
 from __future__ import annotations
@@ -53,8 +54,8 @@ def tuned(head: nn.Linear, inputs: Tensor, labels: Tensor, *, steps: int, batch:
 def main(
     folder: Annotated[Path, typer.Argument(help="the folder of a search")],
     count: Annotated[int, typer.Option(help="architectures")] = 24,
-    kinds: Annotated[str, typer.Option(help="ROWS:STEPS, the first of which the others are held against")]
-    = "65536:500,65536:128,32768:500,32768:128,32768:64,16384:128,16384:32",
+    kinds: Annotated[str, typer.Option(help="ROWS:STEPS:RATE, the first of which the others are held against")]
+    = "65536:500:.04,65536:128:.04,32768:500:.04,32768:128:.04,32768:256:.01,32768:256:.005,16384:128:.04",
     judged: Annotated[str, typer.Option(help="numbers of validation rows, the first as above")] = "59140,32768,16384",
     out: Annotated[Path | None, typer.Option(help="JSON")] = None,
 ) -> None:  # fmt: skip
@@ -63,33 +64,35 @@ def main(
     run = SearchRun.open(folder)
     data, options = prepared_data(run), run.options.score
     supernet = load_nas_supernet(folder, data.features, run.options)
-    pairs = [(int(rows), int(steps)) for rows, steps in (kind.split(":") for kind in kinds.split(","))]
+    parts = [kind.split(":") for kind in kinds.split(",")]
+    chosen = [(int(rows), int(steps), float(rate)) for rows, steps, rate in parts]
     judges = [int(text) for text in judged.split(",")]
-    train = data.split("train").head(max(rows for rows, _ in pairs))
+    train = data.split("train").head(max(rows for rows, _, _ in chosen))
     validation = data.split("validation").head(max(judges))
     labels = torch.from_numpy(train.labels)
-    losses: dict[tuple[int, int, int], list[float]] = {}
+    losses: dict[tuple[int, int, float, int], list[float]] = {}
     for number in range(count):
         subnet = supernet.extract(supernet.space.sample(np.random.default_rng([run.options.seed, 1, number]))).eval()
         inputs, held = features_of(subnet, train), features_of(subnet, validation)
-        for rows, steps in ((0, 0), *pairs):
+        for rows, steps, rate in ((0, 0, 0.0), *chosen):
             head = nn.Linear(inputs.shape[1], 1)
             head.load_state_dict({name: subnet.head.state_dict()[name] for name in ("weight", "bias")})
-            rate, batch = options.fine_tune_learning_rate, options.fine_tune_batch
-            tuned(head, inputs[:rows], labels, steps=steps, batch=batch, rate=rate)
+            tuned(head, inputs[:rows], labels, steps=steps, batch=options.fine_tune_batch, rate=rate)
             with torch.no_grad():
                 logits = head(held).squeeze(1).numpy()
-            for judge in judges if (rows, steps) in ((0, 0), pairs[0]) else judges[:1]:
-                losses.setdefault((rows, steps, judge), []).append(log_loss(logits[:judge], validation.labels[:judge]))
-        typer.echo(f"{number}: " + ", ".join(f"{a}:{b}/{c} {x[-1]:.5f}" for (a, b, c), x in losses.items()))
-    whole = np.array(losses[*pairs[0], judges[0]])
+            for judge in judges if (rows, steps, rate) in ((0, 0, 0.0), chosen[0]) else judges[:1]:
+                loss = log_loss(logits[:judge], validation.labels[:judge])
+                losses.setdefault((rows, steps, rate, judge), []).append(loss)
+        typer.echo(f"{number}: " + ", ".join(f"{key} {found[-1]:.5f}" for key, found in losses.items()))
+    whole = np.array(losses[*chosen[0], judges[0]])
     result = []
-    for (rows, steps, judge), found in losses.items():
+    for (rows, steps, rate, judge), found in losses.items():
         difference = np.array(found) - whole
         result.append(
             {
                 "fine_tune_rows": rows,
                 "fine_tune_steps": steps,
+                "fine_tune_learning_rate": rate,
                 "rows": judge,
                 "log_loss": statistics.fmean(found),
                 "deviation": float(np.std(found, ddof=1)),
