@@ -1,4 +1,4 @@
-"""The command line: `nasrec codesign | search | prepare | train | score | report | arch`."""
+"""The command line: `nasrec codesign | search | rank | prepare | train | score | report | arch`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from nasrec.cli_arch import arch_app
+from nasrec.cli_rank import rank
 from nasrec.cli_search import search
 from nasrec.cli_train import process_of_team, refuse_team, train
 from nasrec.errors import InputError, Stopped, TrainingDiverged, WorkerLost
@@ -24,6 +25,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(search)
+app.command()(rank)
 app.command()(train)
 app.add_typer(arch_app, name="arch")
 _output = Console(soft_wrap=True)

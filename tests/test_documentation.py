@@ -25,6 +25,10 @@ from nasrec.files import read_json
 from nasrec.hardware import counts_of
 from nasrec.nas.options import NasOptions
 from nasrec.nas.presets import preset
+from nasrec.nas.rank import RankRun
+from nasrec.nas.rank_options import RankOptions
+from nasrec.nas.rank_picture import save_rank_picture
+from nasrec.nas.rank_summary import correlations, noise, subnet_rows
 from nasrec.nas.run import SearchRun
 from nasrec.options import CodesignOptions, load_options, options_from
 from nasrec.report.summary import Quality, Summary
@@ -138,6 +142,36 @@ def read_summary(path: Path) -> None:
                 Candidate.from_json(trial.candidate)
 
 
+def read_rank_run(path: Path) -> None:
+    path.rename(path.with_name("run.json"))
+    RankRun.open(path.parent)
+
+
+def read_rank(path: Path) -> None:
+    """The page's figures make a picture, and have the fields of a real study."""
+    shown = read_json(path, format="nasrec.rank")
+    RankOptions.model_validate(shown["options"])
+    save_rank_picture(shown, path.with_name("rank.png"))
+    trained = {"log_loss": 0.3, "test": {"log_loss": 0.3}}
+    score = {"before": 0.5, "after": 0.4, "auc": None}
+    rows = subnet_rows({(0, 0): trained, (0, 1): trained}, {"single-operator": {0: score}})
+    found = correlations(rows, "single-operator", resamples=1, seed=0)
+    assert_fields(shown["subnets"], rows)
+    assert_fields(shown["truth"], {**noise(rows, resamples=1, seed=0), "wall_s": 1.0})
+    assert_fields(shown["strategies"], {"single-operator": {**found, "supernet_s": 1.0, "scores_s": 1.0}})
+
+
+def assert_fields(shown: Any, real: Any) -> None:
+    """Both have the same keys, at every depth."""
+    if isinstance(real, dict):
+        assert set(shown) == set(real)
+        for key in real:
+            assert_fields(shown[key], real[key])
+    elif isinstance(real, list):
+        for one in shown:
+            assert_fields(one, real[0])
+
+
 def read_scores(path: Path) -> None:
     for entry in json.loads(path.read_text()):
         assert set(entry) == {"winner", *Quality.model_fields}
@@ -184,6 +218,8 @@ READERS: dict[str, Callable[[Path], Any]] = {
     "official": read_official,
     "counts": read_counts,
     "nasrec.summary": read_summary,
+    "nasrec.rank_run": read_rank_run,
+    "nasrec.rank": read_rank,
     "pimsim.chip": chip_from_toml,
     "pimsim.workload": read_workload,
     "pimsim.space": space_from_toml,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -26,6 +27,7 @@ def next_architectures(
     Architecture n depends on (`seed`, n) and the trials before it, so a search goes on after any of them.
     """
     first, last = _batch(len(known), options)
+    space = replace(space, connections=options.connections)
     alive = known[max(0, first - options.population) : first]
     generation = (first - options.population) // options.children
     seen = {canonical(trial.arch) for trial in known}

@@ -54,6 +54,16 @@ def test_a_search_goes_on_alike_after_any_trial(strategy: str) -> None:
     assert whole_search(SMALL, strategy, seed=1) != known
 
 
+def test_the_first_population_has_as_many_inputs_as_the_official_one() -> None:
+    """One to four alike, as NASRec's search draws; or as its supernet's training does."""
+    options = EvolutionOptions(population=200, generations=0)
+    for connections, mean in (("uniform", 2.5), ("binomial", 2.5)):
+        chosen = options.model_copy(update={"connections": connections})
+        counts = [len(arch.blocks[6].dense_inputs) for arch in next_architectures([], FULL, chosen, "evolution", 0)]
+        assert np.mean(counts) == pytest.approx(mean, abs=0.25)
+        assert np.mean(np.array(counts) == 4) == pytest.approx(1 / 4 if connections == "uniform" else 1 / 8, abs=0.08)
+
+
 def test_no_network_comes_twice() -> None:
     known = whole_search(SMALL)
     assert len({canonical(trial.arch) for trial in known}) == len(known)

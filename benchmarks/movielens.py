@@ -1,0 +1,102 @@
+"""Hand-made and searched models on MovieLens-1M, or any prepared data: an equal tuning budget, paired differences.
+
+    nasrec prepare table movielens1m.toml prepared
+    FUXICTR=/path/to/FuxiCTR python -m benchmarks.movielens models --data prepared --work trainings --out results.json
+    python -m benchmarks.movielens models --data prepared --work trainings --out results.json --searched winners/
+    python -m benchmarks.movielens table results.json
+
+Each model is trained once with every point of the grid (optimiser and learning rate x epochs of the schedule), then
+with five other seeds at the point whose best epoch had the lowest validation log loss. Nothing is chosen by test rows.
+A training is a line of `trainings/trainings.jsonl` and a file of test logits: what is there is not trained again, so a
+run that was stopped goes on. `results.json` sums up the models that were asked for: hand-made ones, and a group for
+every `--searched`, say the winners of three searches beside those of three random ones.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import torch
+import typer
+
+from benchmarks import process
+from benchmarks.contestants import MODELS, build_searched, hand_made, macs, searched
+from benchmarks.movielens_table import HAND_MADE, grouped, print_table, summarise
+from benchmarks.trainings import Entrant, Point, Trainings, tuned
+from nasrec.data.prepared import Prepared
+from nasrec.files import read_json, write_json
+from nasrec.train_options import TrainOptions
+
+RATES = (("adagrad", 0.1), ("adagrad", 0.25), ("adagrad", 0.6), ("adam", 1e-3), ("adam", 2.5e-3), ("adam", 6e-3))
+EPOCHS = (3, 5)  # until the rate has fallen to nothing; training may stop before
+SEEDS = (1, 2, 3, 4, 5)  # the grid is trained with another
+RECIPE = TrainOptions(batch_size=512, patience=2)
+GRID = tuple(Point(optimizer, rate, epochs) for optimizer, rate in RATES for epochs in EPOCHS)
+
+app = typer.Typer(add_completion=False, no_args_is_help=True)
+
+
+@app.command()
+def models(
+    data: Annotated[Path, typer.Option(help="folder of `nasrec prepare`")],
+    work: Annotated[Path, typer.Option(help="folder of trainings; what is there is not trained again")],
+    out: Annotated[Path, typer.Option(help="results, as JSON")],
+    model: Annotated[
+        list[str] | None, typer.Option(help="only these: NAME or LIBRARY/NAME; default: all eight")
+    ] = None,
+    searched_at: Annotated[
+        list[Path] | None, typer.Option("--searched", help="architectures, JSON or a folder of it: a group by its name")
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, max=5, help="trainings at the best point of the grid")] = 5,
+) -> None:
+    """Train what is missing, write `out`, print the table."""
+    torch.set_num_threads(1)
+    prepared = Prepared.open(data)
+    entrants = [entrant for name in (model or MODELS) if (entrant := _hand_made(name)) is not None]
+    for path in searched_at or ():
+        entrants += [
+            Entrant(f"{path.stem}:{name}", "nasrec", build_searched(arch), path.stem, arch.to_json())
+            for name, arch in searched(path).items()
+        ]
+    trainings = Trainings(work, prepared, RECIPE)
+    found = []
+    for entrant in entrants:
+        result = tuned(trainings, entrant, GRID, SEEDS[:seeds])
+        network = entrant.build(prepared.features, 0)
+        result["parameters"] = sum(weight.numel() for weight in network.parameters())
+        result["macs"] = macs(network, prepared.features)
+        logits = [trainings.logits(record) for record in result["seeds"]]
+        found.append((result, np.stack(logits)))
+        summary = summarise(found, prepared.split("test").labels)
+        about = {
+            "rows": prepared.split_rows,
+            "split_seed": prepared.seed,
+            "grid": [asdict(point) for point in GRID],
+            "recipe": RECIPE.to_json(),
+        }
+        about |= {"machine": process.machine(), "versions": process.versions()}
+        write_json(out, {"command": " ".join(sys.argv[1:]), **about, "models": summary, "groups": grouped(summary)})
+    print_table(read_json(out))
+
+
+@app.command()
+def table(results: Path) -> None:
+    """Print the table of results that `models` wrote."""
+    print_table(read_json(results))
+
+
+def _hand_made(name: str) -> Entrant | None:
+    library, _, plain = name.rpartition("/")
+    found = hand_made(plain, library or None)
+    if isinstance(found, str):
+        sys.stderr.write(f"left out, {name}: {found}\n")
+        return None
+    return Entrant(name, found[0], found[1], HAND_MADE)
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,85 @@
+"""The command `nasrec rank`: does a supernet order architectures as training them from scratch does?"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from nasrec.errors import InputError, Stopped, WorkerLost
+
+_output = Console(soft_wrap=True)
+
+
+def rank(
+    data: Annotated[
+        str, typer.Option(help="criteo|avazu|kdd:FILE, table:SCHEMA.toml, prepared:DIR, synthetic[:rows=N,seed=S]")
+    ] = "synthetic",
+    out: Annotated[Path, typer.Option(help="a new folder for the study")] = Path("runs/rank"),
+    subnets: Annotated[int, typer.Option(min=2, help="random architectures to compare")] = 100,
+    preset: Annotated[str, typer.Option(help="whose supernet and scoring: fast or paper")] = "fast",
+    settings: Annotated[list[str] | None, typer.Option("--set", help="an option: SECTION.KEY=VALUE")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="of the architectures and the supernets")] = 0,
+    truth: Annotated[
+        Path | None, typer.Option(help="a study whose data, architectures and training from scratch are used again")
+    ] = None,
+    resume: Annotated[Path | None, typer.Option(help="go on with the study in this folder")] = None,
+    part: Annotated[
+        str, typer.Option(help="all; truth: only train from scratch; scores: only supernets; report: what is finished")
+    ] = "all",
+    workers: Annotated[int, typer.Option(min=0, help="processes; 0: one for each core, or as the study has")] = 0,
+) -> None:
+    """Compare one-shot scores with training from scratch: Kendall and Pearson over random architectures."""
+    from nasrec.data.source import absolute_source, open_source
+    from nasrec.nas.presets import preset as preset_named
+    from nasrec.nas.rank import PARTS, RANK_JSON, RANK_PNG, RankRun
+    from nasrec.nas.rank import rank as run_study
+    from nasrec.nas.rank_options import RankOptions
+    from nasrec.sections import changed, set_by_key
+    from nasrec.workers import cores
+
+    chosen = next((one for one in PARTS if one == part), None)
+    if chosen is None:
+        raise InputError(f"--part {part}: allowed are {', '.join(PARTS)}")
+    if resume is not None:
+        run = RankRun.open(resume)
+        run = replace(run, workers=workers or run.workers)
+    else:
+        options = RankOptions.of_preset(preset_named(preset), seed)
+        options = set_by_key(changed(options, {"subnets": subnets}, "--subnets"), settings or [])
+        source = absolute_source(data)
+        if truth is not None:
+            other = RankRun.open(truth)
+            options = options.sharing_truth(truth, other.options)
+            source = other.data if other.data.startswith("prepared:") else f"prepared:{(truth / 'data').resolve()}"
+        open_source(source)  # what cannot be found or described is said before a folder is made
+        run = RankRun.create(out, source, options, workers or cores())
+    try:
+        summary = run_study(run, chosen)
+    except KeyboardInterrupt:
+        raise Stopped(f"stopped; go on with: nasrec rank --resume {run.folder}", 130) from None
+    except WorkerLost as error:
+        raise Stopped(f"{error}; go on with: nasrec rank --resume {run.folder}", 3) from None
+    except (InputError, OSError):
+        if resume is None:
+            run.discard_if_untouched()
+        raise
+    _print(summary)
+    _output.print(f"{run.folder / RANK_JSON}, {run.folder / RANK_PNG}", highlight=False)
+
+
+def _print(summary: dict[str, Any]) -> None:
+    from nasrec.nas.rank_picture import TITLES, interval
+
+    table = Table("supernet", "one-shot score", "N", "Kendall, 95 %", "Pearson, 95 %", "training", "scoring")
+    for name, found in summary["strategies"].items():
+        for time, title in TITLES.items():
+            figures = found[time]["validation"]
+            spent = [f"{found['supernet_s']:,.0f} s", f"{found['scores_s']:,.0f} s"] if time == "after" else ["", ""]
+            correlation = [interval(figures["kendall"]), interval(figures["pearson"])]
+            table.add_row(name, title, str(figures["count"]), *correlation, *spent)
+    _output.print(table)

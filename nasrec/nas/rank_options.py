@@ -1,0 +1,83 @@
+"""The options of `nasrec rank`: those of a search that a rank study needs, how many subnets, and their training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from nasrec.nas.options import NasOptions, NasScoreOptions, NasSpaceOptions, NasSupernetOptions
+from nasrec.options import DataOptions
+from nasrec.sections import Count, Rate, Section
+from nasrec.train_options import TrainOptions
+
+Seed = Annotated[int, Field(ge=0)]
+Sampling = Literal["single-operator", "single-path", "any-path"]
+
+
+class TruthOptions(Section):
+    """Training each subnet from scratch, without LayerNorm, as NASRec trains the networks that it reports.
+
+    At most `epochs` epochs with each of `learning_rates`, until validation has not improved for `patience` of them; the
+    rate best on validation counts. The first `repeated` subnets are trained with each of `seeds`, which says how much
+    of the truth is chance, and have the mean as their truth; all others with the first seed only.
+    """
+
+    epochs: Count = 1
+    patience: Count = 1
+    batch_size: Count = 256
+    learning_rates: Annotated[tuple[Rate, ...], Field(min_length=1)] = (0.12,)
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = (0, 1)
+    repeated: Annotated[int, Field(ge=0)] = 5
+
+    def train_options(self, seed: int) -> tuple[TrainOptions, ...]:
+        """The trainer's options, one for each learning rate."""
+        return tuple(
+            TrainOptions(
+                epochs=self.epochs, batch_size=self.batch_size, learning_rate=rate, seed=seed, patience=self.patience
+            )
+            for rate in self.learning_rates
+        )
+
+    def trainings(self, subnets: int) -> list[tuple[int, int]]:
+        """Which of `subnets` subnets is trained with which seed, in the order of training."""
+        again = [(number, seed) for number in range(min(self.repeated, subnets)) for seed in self.seeds]
+        return again + [(number, self.seeds[0]) for number in range(min(self.repeated, subnets), subnets)]
+
+
+class RankOptions(Section):
+    """Everything that decides the result of a rank study, besides its data.
+
+    `subnets` architectures are drawn with `seed`; a supernet is trained with each of `strategies`, with
+    `supernet_seed`, or else `seed` too. `truth_from` is the folder of another study, whose architectures were trained
+    from scratch already.
+    """
+
+    seed: Seed = 0
+    subnets: Count = 100
+    supernet_seed: Seed | None = None
+    truth_from: str | None = None
+    strategies: Annotated[tuple[Sampling, ...], Field(min_length=1)] = ("single-operator", "single-path", "any-path")
+    resamples: Count = 10_000
+    data: DataOptions = DataOptions()
+    space: NasSpaceOptions = NasSpaceOptions()
+    supernet: NasSupernetOptions = NasSupernetOptions()
+    score: NasScoreOptions = NasScoreOptions()
+    truth: TruthOptions = TruthOptions()
+
+    @classmethod
+    def of_preset(cls, preset: NasOptions, seed: int) -> RankOptions:
+        """The study that says how well a search with the options `preset` ranks."""
+        return cls(seed=seed, data=preset.data, space=preset.space, supernet=preset.supernet, score=preset.score)
+
+    def sharing_truth(self, folder: Path, other: RankOptions) -> RankOptions:
+        """These options with the architectures, the data and the truth of the study `other` in `folder`."""
+        shared = {name: getattr(other, name) for name in ("seed", "subnets", "data", "space", "truth")}
+        return self.model_copy(update={**shared, "truth_from": str(other.truth_from or folder.resolve())})
+
+    def search(self, strategy: str) -> NasOptions:
+        """The search whose supernet is trained by sampling with `strategy`."""
+        supernet = NasSupernetOptions.model_validate({**self.supernet.model_dump(), "sampling": strategy})
+        seed = self.seed if self.supernet_seed is None else self.supernet_seed
+        return NasOptions(seed=seed, data=self.data, space=self.space, supernet=supernet, score=self.score)

@@ -1,0 +1,183 @@
+"""A rank study of seconds: its parts in any order, interrupted and resumed, from Python and from the command line."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from small_run import call
+
+from nasrec.cli_rank import rank as rank_command
+from nasrec.data.prepare import prepare
+from nasrec.data.prepared import Prepared
+from nasrec.data.source import open_source
+from nasrec.errors import InputError
+from nasrec.metrics import log_loss
+from nasrec.model.subnet import Subnet
+from nasrec.nas.rank import RankRun, rank
+from nasrec.nas.rank_options import RankOptions, TruthOptions
+from nasrec.nas.rank_truth import draw, train_from_scratch
+from nasrec.predict import predict
+from nasrec.space import FULL, Space
+from nasrec.train import TrainOptions, train_subnet
+
+DATA = "synthetic:rows=2000"
+TINY = Space("full", 2, dense_widths=(8, 16), sparse_widths=(8,))
+SETTINGS: dict[str, Any] = {
+    "subnets": 3,
+    "strategies": ["single-operator"],
+    "resamples": 100,
+    "space": {"blocks": 2, "dense_widths": [8, 16], "sparse_widths": [8]},
+    "supernet": {"batch_size": 128},
+    "score": {"fine_tune_rows": 256, "fine_tune_steps": 5, "rows": 200},
+    "truth": {"batch_size": 128, "seeds": [0, 1]},
+}
+
+
+def study(folder: Path, **changes: Any) -> RankRun:
+    return RankRun.create(folder, DATA, RankOptions.model_validate({**SETTINGS, **changes}))
+
+
+def timeless(summary: dict[str, Any]) -> dict[str, Any]:
+    """Without seconds."""
+    if isinstance(summary, dict):
+        return {name: timeless(part) for name, part in summary.items() if not name.endswith("_s")}
+    return [timeless(part) for part in summary] if isinstance(summary, list) else summary
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    return prepare(open_source(DATA), tmp_path_factory.mktemp("rows") / "rows", seed=0)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[RankRun, dict[str, Any]]:
+    run = study(tmp_path_factory.mktemp("rank") / "study")
+    return run, rank(run)
+
+
+def test_draws_do_not_depend_on_how_many() -> None:
+    assert draw(FULL, 0, 3) == draw(FULL, 0, 3) != draw(FULL, 1, 3)
+    assert len({draw(FULL, 0, number) for number in range(20)}) == 20
+    assert all(len(block.dense_ops) == len(block.sparse_ops) == 1 for block in draw(FULL, 0, 0).blocks)
+
+
+@pytest.mark.parametrize(
+    ("repeated", "expected"),
+    [
+        (0, [(0, 4), (1, 4), (2, 4)]),
+        (1, [(0, 4), (0, 7), (1, 4), (2, 4)]),
+        (9, [(n, s) for n in range(3) for s in (4, 7)]),
+    ],
+)
+def test_which_subnets_are_trained_twice(repeated: int, expected: list[tuple[int, int]]) -> None:
+    assert TruthOptions(seeds=(4, 7), repeated=repeated).trainings(3) == expected
+
+
+def test_truth_is_the_best_training_on_validation(data: Prepared) -> None:
+    """The same numbers as training by hand with the rate that validation prefers."""
+    arch = draw(TINY, 0, 1)
+    trainings = [TrainOptions(epochs=2, batch_size=128, learning_rate=rate, patience=1) for rate in (1e-6, 0.1)]
+    found = train_from_scratch(arch, data, trainings)
+    assert [tried["learning_rate"] for tried in found["tried"]] == [1e-6, 0.1]
+    assert found["learning_rate"] == 0.1
+    assert found["log_loss"] == min(min(tried["log_losses"]) for tried in found["tried"])
+    model = Subnet(arch, data.features, generator=torch.Generator().manual_seed(0))
+    assert not model.layernorm
+    train_subnet(model, data.split("train"), data.split("validation"), trainings[1])
+    for split, value in (("validation", found["log_loss"]), ("test", found["test"]["log_loss"])):
+        assert value == log_loss(predict(model, data.split(split)), data.split(split).labels)
+
+
+def test_a_truth_that_diverges_says_so(data: Prepared) -> None:
+    arch = draw(TINY, 0, 0)
+    bad, good = (TrainOptions(epochs=1, batch_size=128, learning_rate=rate) for rate in (1e30, 0.05))
+    found = train_from_scratch(arch, data, [bad, good])
+    assert "diverged" in found["tried"][0] and found["learning_rate"] == 0.05
+    found = train_from_scratch(arch, data, [bad])
+    assert found["log_loss"] is None and found["test"] is None
+
+
+def test_summary(finished: tuple[RankRun, dict[str, Any]]) -> None:
+    run, summary = finished
+    assert json.loads((run.folder / "rank.json").read_text()) == summary
+    assert (run.folder / "rank.png").stat().st_size > 0
+    assert [row["subnet"] for row in summary["subnets"]] == [0, 1, 2]
+    assert set(summary["subnets"][0]["by_seed"]) == {"0", "1"}
+    assert summary["strategies"]["single-operator"]["after"]["validation"]["count"] == 3
+    assert summary["truth"]["between_seeds"]["count"] == 3
+    assert summary["truth"]["wall_s"] > 0
+    losses = [row["one_shot"]["single-operator"]["after"] for row in summary["subnets"]]
+    assert np.isfinite(losses).all() and len(set(losses)) == 3
+
+
+def test_parts_in_any_order_and_a_lost_subnet(finished: tuple[RankRun, dict[str, Any]], tmp_path: Path) -> None:
+    run = study(tmp_path / "study")
+    assert rank(run, "report")["subnets"] == []
+    first = rank(run, "scores")
+    assert first["subnets"] == [], "a subnet without a truth has no row"
+    second = rank(run, "truth")
+    assert timeless(second) == timeless(finished[1])
+    for stage in ("truth-001-1", "score-single-operator-002", "scores-single-operator"):
+        (run.folder / "stages" / f"{stage}.json").unlink()
+    kept = run.folder / "stages" / "truth-000-0.json"
+    before = kept.stat().st_mtime_ns
+    assert timeless(rank(RankRun.open(run.folder))) == timeless(finished[1])
+    assert kept.stat().st_mtime_ns == before
+
+
+def test_another_supernet_for_the_same_truth(finished: tuple[RankRun, dict[str, Any]], tmp_path: Path) -> None:
+    """The truth is read, not trained again; the supernet, of another seed, scores otherwise."""
+    first, summary = finished
+    rank_command(out=tmp_path / "study", truth=first.folder, workers=1, settings=[
+        "supernet_seed=5", "strategies=['single-operator']", "supernet.batch_size=128",
+        "score.fine_tune_rows=256", "score.fine_tune_steps=5", "score.rows=200",
+    ])  # fmt: skip
+    found = json.loads((tmp_path / "study" / "rank.json").read_text())
+    assert not list((tmp_path / "study" / "stages").glob("truth-*"))
+    assert not (tmp_path / "study" / "data").exists()
+    assert found["truth"] | {"wall_s": 0} == summary["truth"] | {"wall_s": 0}
+    for row, before in zip(found["subnets"], summary["subnets"], strict=True):
+        assert row["validation"] == before["validation"]
+        assert row["one_shot"] != before["one_shot"]
+
+
+def test_command(tmp_path: Path) -> None:
+    settings = [
+        f"{table}.{key}={value}" for table in ("space", "supernet", "score") for key, value in SETTINGS[table].items()
+    ]
+    options = [
+        part
+        for setting in (*settings, "truth.batch_size=128", "strategies=['single-operator']")
+        for part in ("--set", setting)
+    ]
+    out = tmp_path / "study"
+    command = ["rank", "--data", DATA, "--out", out, "--subnets", "2", "--workers", "2", *options]
+    done = call("nasrec", *command, "--part", "truth")
+    assert done.returncode == 0, done.stderr
+    assert not (out / "supernets").exists()
+    done = call("nasrec", "rank", "--resume", out)
+    assert done.returncode == 0, done.stderr
+    assert "after fine-tuning" in done.stdout and "Kendall" in done.stdout
+    assert len(json.loads((out / "rank.json").read_text())["subnets"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"preset": "slow"}, "preset 'slow': allowed are paper, fast"),
+        ({"part": "half"}, "--part half: allowed are all, truth, scores, report"),
+        ({"settings": ["truth.epoch=1"]}, "unknown key 'truth.epoch': allowed are epochs"),
+        ({"settings": ["strategies=['paths']"]}, "--set strategies=['paths']: strategies.0 is 'paths'"),
+        ({"data": "table:nowhere.toml"}, "nowhere.toml"),
+    ],
+)
+def test_bad_arguments(tmp_path: Path, arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=re.escape(message)):
+        rank_command(**{"out": tmp_path / "study", **arguments})
+    assert not (tmp_path / "study").exists()

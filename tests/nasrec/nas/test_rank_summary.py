@@ -1,0 +1,83 @@
+"""`rank.json` from hand-made truths and scores."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nasrec.nas.rank_picture import interval, save_rank_picture
+from nasrec.nas.rank_summary import correlations, noise, subnet_rows
+
+
+def truth(loss: float | None) -> dict[str, Any]:
+    return {"log_loss": loss, "test": None if loss is None else {"log_loss": loss + 1}}
+
+
+def score(before: float | None, after: float) -> dict[str, Any]:
+    return {"before": before, "after": after, "auc": 0.7}
+
+
+TRUTHS = {
+    (0, 0): truth(0.3),
+    (0, 1): truth(0.5),
+    (1, 0): truth(0.6),
+    (2, 0): truth(None),
+    (3, 0): truth(0.7),
+    (3, 1): truth(None),
+}
+SCORES = {
+    "single-operator": {0: score(0.9, 0.3), 1: score(0.8, 0.4), 2: score(0.1, 0.1), 3: score(None, 0.5)},
+    "any-path": {3: score(0.5, 0.5)},
+}
+
+
+def test_rows() -> None:
+    rows = subnet_rows(TRUTHS, SCORES)
+    assert [row["subnet"] for row in rows] == [0, 1, 3], "no training of subnet 2 came to anything"
+    assert rows[0]["validation"] == pytest.approx(0.4) and rows[0]["test"] == pytest.approx(1.4)
+    assert rows[0]["by_seed"] == {"0": 0.3, "1": 0.5}
+    assert rows[2]["by_seed"] == {"0": 0.7}
+    assert set(rows[0]["one_shot"]) == {"single-operator"} and set(rows[2]["one_shot"]) == set(SCORES)
+
+
+def test_correlations() -> None:
+    found = correlations(subnet_rows(TRUTHS, SCORES), "single-operator", resamples=100, seed=0)
+    assert found["after"]["validation"]["count"] == 3
+    assert found["after"]["validation"]["kendall"]["value"] == 1
+    assert found["after"]["test"]["kendall"]["value"] == 1
+    assert found["before"]["validation"]["count"] == 2, "a score that is no number is left out"
+    assert found["before"]["validation"]["kendall"]["value"] == -1
+    alone = correlations(subnet_rows(TRUTHS, SCORES), "any-path", resamples=100, seed=0)
+    assert alone["after"]["validation"] == {
+        "count": 1,
+        "kendall": {"value": None, "low": None, "high": None},
+        "pearson": {"value": None, "low": None, "high": None},
+    }
+
+
+def test_noise() -> None:
+    rows = subnet_rows({(0, 0): truth(1.0), (0, 1): truth(3.0), (1, 0): truth(5.0), (1, 1): truth(5.0)}, {})
+    found = noise(rows, resamples=100, seed=0)
+    assert found["over_seeds"] == pytest.approx(1.0)  # squares about the means 1 + 1 + 0 + 0, over two degrees
+    assert found["over_subnets"] == pytest.approx(math.sqrt(4.5))  # of 2 and 5
+    assert found["between_seeds"]["count"] == 2 and found["between_seeds"]["kendall"]["value"] == 1
+    nothing = noise([], resamples=100, seed=0)
+    assert nothing == {"over_seeds": None, "over_subnets": None, "between_seeds": None}
+
+
+@pytest.mark.parametrize("strategies", [["single-operator", "any-path"], []])
+def test_picture(tmp_path: Path, strategies: list[str]) -> None:
+    rows = subnet_rows(TRUTHS, SCORES)
+    found = {name: correlations(rows, name, resamples=10, seed=0) for name in strategies}
+    save_rank_picture({"subnets": rows, "strategies": found}, tmp_path / "rank.png")
+    assert (tmp_path / "rank.png").read_bytes().startswith(b"\x89PNG")
+    assert [path.name for path in tmp_path.iterdir()] == ["rank.png"]
+
+
+def test_interval() -> None:
+    assert interval({"value": 0.514, "low": 0.4, "high": 0.6}) == "0.51 [0.40, 0.60]"
+    assert interval({"value": 0.5, "low": None, "high": None}) == "0.50"
+    assert interval({"value": None, "low": None, "high": None}) == "–"
