@@ -193,7 +193,7 @@ class _Training:
         self.window += value
         self.log_loss()
         if self.progress is not None:
-            self.progress(self.rows, len(self.data) * self.options.epochs)
+            self.progress(self.rows, len(self.data) * self.options.last_epoch)
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """The mean log loss of the batch; of a share, its part of that mean."""
@@ -224,7 +224,7 @@ class _Training:
             better = all(score.log_loss < old.log_loss for old in self.scores)
             self.scores.append(score)
         patience = self.options.patience
-        last = epoch == self.options.epochs
+        last = epoch == self.options.last_epoch
         if better:
             self.best_epoch = epoch
             if self.validation is not None and not last:
@@ -301,7 +301,7 @@ class _Training:
         self.scores = [EpochScore(**score) for score in facts["scores"]]
         self.best_epoch, self.finished = int(facts["best_epoch"]), bool(facts["finished"])
         if self.progress is not None:
-            self.progress(self.rows, len(self.data) * self.options.epochs)
+            self.progress(self.rows, len(self.data) * self.options.last_epoch)
 
     def read(self, path: Path) -> tuple[dict[str, Any], str]:
         """The leader's part of `resume`: the model's tensors and, of the checkpoint, the facts or what is wrong."""

@@ -19,7 +19,8 @@ class TrainOptions:
 
     `epochs` passes over the data in batches of `batch_size`; `learning_rate` is the peak, `warmup` the fraction of
     steps that lead up to it; `eps` is Adagrad's, added outside the root; gradients are clipped to the norm
-    `clip_norm`. With `patience`, training stops after that many epochs without a better validation log loss.
+    `clip_norm`. With `patience`, training stops after that many epochs without a better validation log loss; with
+    `stop_after`, after that many in all, though the learning rate falls as if all `epochs` came.
     Defaults are NASRec's for the supernet.
 
     Of a supernet only: `sampling` is the strategy by which `Space.sample` draws a step's network. The probability that
@@ -35,6 +36,7 @@ class TrainOptions:
     warmup: float = 0.1
     seed: int = 0
     patience: int | None = None
+    stop_after: int | None = None
     full_path_steps: int = 0
     sampling: str = "single-operator"
     path_warmup: str = "full-path"
@@ -50,12 +52,18 @@ class TrainOptions:
             ("warmup", "fractions from 0 to 1", 0 <= self.warmup <= 1),
             ("seed", "whole numbers from 0", self.seed >= 0),
             ("patience", "whole numbers from 1, or none", self.patience is None or self.patience >= 1),
+            ("stop_after", "whole numbers from 1, or none", self.stop_after is None or self.stop_after >= 1),
             ("full_path_steps", "whole numbers from 0", self.full_path_steps >= 0),
             ("sampling", ", ".join(SAMPLING), self.sampling in SAMPLING),
             ("path_warmup", ", ".join(PATH_WARMUPS), self.path_warmup in PATH_WARMUPS),
         ):
             if not good:
                 raise InputError(f"training option {name} is {getattr(self, name)!r}: allowed are {allowed}")
+
+    @property
+    def last_epoch(self) -> int:
+        """The epoch (from 1) that training does not go beyond."""
+        return self.epochs if self.stop_after is None else min(self.epochs, self.stop_after)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; `from_json` gives an equal object back."""
@@ -75,7 +83,8 @@ class TrainOptions:
             expected = "a number" if float in kinds else "a whole number"
             if isinstance(default, str):
                 kinds, expected = (str,), "a word"
-            if (isinstance(value, bool) or not isinstance(value, kinds)) and not (name == "patience" and value is None):
+            absent = default is None and value is None
+            if (isinstance(value, bool) or not isinstance(value, kinds)) and not absent:
                 raise InputError(f"{where}.{name} is {value!r}: expected {expected}")
         return cls(**data)
 

@@ -27,6 +27,9 @@ class NasSpaceOptions(SpaceOptions):
 class NasSupernetOptions(Section):
     """The supernet's training.
 
+    Each step trains one architecture of the space, so a short log, which gives few steps, teaches little. Where
+    `epochs` of batches of `batch_size` rows make less than `least_steps` steps, batches are halved, to `least_batch`
+    rows at least, and then the epochs are raised, to `most_epochs` at most.
     `full_path` is the share of the steps over which the probability of training the full path falls from 1 to 0:
     NASRec's 15,000 steps are 0.21 of its epoch of Criteo, 12,500 are 0.2 of Avazu, 20,000 are 0.17 of KDD.
     `full_path_steps` gives their number instead. `sampling` and `path_warmup`: see `nasrec.sampling`.
@@ -34,6 +37,9 @@ class NasSupernetOptions(Section):
 
     epochs: Count = 1
     batch_size: Count = 512
+    least_steps: Annotated[int, Field(ge=0)] = 15_000
+    least_batch: Count = 128
+    most_epochs: Count = 4
     learning_rate: Rate = 0.12
     full_path: Share = 0.2
     full_path_steps: Annotated[int, Field(ge=0)] | None = None
@@ -43,18 +49,27 @@ class NasSupernetOptions(Section):
 
     def train_options(self, seed: int, rows: int) -> TrainOptions:
         """The trainer's options with this section's values, for a training on `rows` rows."""
+        epochs, batch = self._length(rows)
         warm = self.full_path_steps
         if warm is None:
-            warm = round(self.full_path * self.epochs * -(-rows // self.batch_size))
+            warm = round(self.full_path * epochs * -(-rows // batch))
         return TrainOptions(
-            epochs=self.epochs,
-            batch_size=self.batch_size,
+            epochs=epochs,
+            batch_size=batch,
             learning_rate=self.learning_rate,
             seed=seed,
             full_path_steps=warm,
             sampling=self.sampling,
             path_warmup=self.path_warmup,
         )
+
+    def _length(self, rows: int) -> tuple[int, int]:
+        """Epochs, and rows of a batch."""
+        batch = self.batch_size
+        while self.epochs * -(-rows // batch) < self.least_steps and batch > self.least_batch:
+            batch = max(self.least_batch, batch // 2)
+        wanted = -(-self.least_steps // max(1, -(-rows // batch)))
+        return max(self.epochs, min(wanted, self.most_epochs)), batch
 
 
 class NasScoreOptions(Section):

@@ -116,7 +116,7 @@ def train_winner(run: SearchRun, arch: Arch, choice: Mapping[str, Any]) -> list[
 
 def _train_on_both(run: SearchRun, arch: Arch, rate: float, epochs: int, seed: int) -> dict[str, Any]:
     data = prepared_data(run)
-    options = replace(run.options.retrain.train_options(seed, rate), epochs=epochs, patience=None)
+    options = replace(run.options.retrain.train_options(seed, rate), stop_after=epochs, patience=None)
     model = Subnet(arch, data.features, generator=torch.Generator().manual_seed(seed))
     rows = data.split("train").with_rows_of(data.split("validation"))
     checkpoint = run.trainings / f"winner-{seed}.safetensors"

@@ -15,6 +15,7 @@ from nasrec.arch import Precision
 from nasrec.errors import InputError
 from nasrec.metrics import log_loss
 from nasrec.model.baselines import DLRM, LogisticRegression
+from nasrec.model.optimizer import weights_of
 from nasrec.model.subnet import Subnet
 from nasrec.model.supernet import Supernet
 from nasrec.space import Space
@@ -128,6 +129,20 @@ def test_patience_stops_early():
     log = train_subnet(dlrm(), ROWS, VALIDATION, options)
     assert len(log.scores) == log.best_epoch + 2 < 40
     assert log.rows == len(log.scores) * len(ROWS)
+
+
+def test_stopping_after_the_best_epoch_gives_its_weights():
+    """So a number of epochs found with validation rows can be used without: the learning rates are the same."""
+    options = TrainOptions(epochs=40, batch_size=50, learning_rate=0.5, patience=2)
+    early, again = dlrm(), dlrm()
+    log = train_subnet(early, ROWS, VALIDATION, options)
+    plain = train_subnet(again, ROWS, None, replace(options, patience=None, stop_after=log.best_epoch))
+    assert plain.best_epoch == log.best_epoch and plain.rows == log.best_epoch * len(ROWS)
+    for name, tensor in weights_of(early).items():
+        assert torch.equal(tensor, weights_of(again)[name]), name
+    assert TrainOptions(epochs=2, stop_after=5).last_epoch == 2
+    with pytest.raises(InputError, match="stop_after is 0"):
+        TrainOptions(stop_after=0)
 
 
 def test_training_learns_a_first_order_truth():

@@ -26,10 +26,27 @@ def test_paper_has_the_published_numbers() -> None:
     assert PRESETS["fast"].evolution.evaluations == 512
 
 
-@pytest.mark.parametrize(("rows", "batch", "steps"), [(36_672_495, 512, 14_325), (1000, 512, 0), (100, 1, 20)])
-def test_the_path_warm_up_is_a_share_of_the_steps(rows: int, batch: int, steps: int) -> None:
-    assert NasSupernetOptions(batch_size=batch).train_options(0, rows).full_path_steps == steps
-    assert NasSupernetOptions(full_path_steps=7).train_options(0, rows).full_path_steps == 7
+@pytest.mark.parametrize(
+    ("rows", "given", "epochs", "batch", "warm"),
+    [
+        (36_672_495, {}, 1, 512, 14_325),  # Criteo: the published training
+        (15_000 * 512, {}, 1, 512, 3_000),  # just enough rows, and one too few
+        (15_000 * 512 - 512, {}, 1, 256, 6_000),
+        (473_117, {}, 4, 128, 2_958),  # MovieLens: 14,788 steps
+        (3 * 5_000 * 128, {}, 1, 128, 3_000),
+        (5_000 * 128, {}, 3, 128, 3_000),
+        (1000, {"epochs": 6}, 6, 128, 10),
+        (1000, {"batch_size": 64}, 4, 64, 13),
+        (1000, {"least_steps": 0}, 1, 512, 0),
+        (1000, {"full_path_steps": 7}, 4, 128, 7),
+    ],
+)
+def test_the_length_of_the_supernets_training(
+    rows: int, given: dict[str, int], epochs: int, batch: int, warm: int
+) -> None:
+    options = NasSupernetOptions(**given).train_options(3, rows)
+    assert (options.epochs, options.batch_size, options.full_path_steps) == (epochs, batch, warm)
+    assert options.seed == 3
 
 
 @pytest.mark.parametrize("factor", [1.0, 0.1, 0.001])
