@@ -46,6 +46,7 @@ class NasSupernetOptions(Section):
     sampling: Literal["single-operator", "single-path", "any-path"] = "single-operator"
     path_warmup: Literal["full-path", "per-block", "any-path"] = "full-path"
     layernorm: bool = True
+    warm_start: bool = False  # begin with the embedding tables of a DLRM
 
     def train_options(self, seed: int, rows: int) -> TrainOptions:
         """The trainer's options with this section's values, for a training on `rows` rows."""
@@ -131,8 +132,8 @@ class RetrainOptions(Section):
 
     top: Count = 15
     finals: Count = 3
-    learning_rates: Annotated[tuple[Rate, ...], Field(min_length=1)] = (0.08, 0.16)
-    epochs: Count = 8
+    learning_rates: Annotated[tuple[Rate, ...], Field(min_length=1)] = (0.12, 0.06)
+    epochs: Count = 5
     patience: Count = 1
     batch_size: Count = 256
     seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (0, 1, 2, 3, 4)

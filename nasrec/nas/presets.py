@@ -13,12 +13,14 @@ Adagrad at 0.12 in batches of 512; the best 15 retrained. Retraining stops early
 several epochs; the published one epoch is `retrain.epochs = 1`."""
 
 FAST = NasOptions(
-    supernet=NasSupernetOptions(),
-    score=NasScoreOptions(fine_tune_rows=16_384, rows=32_768),
+    supernet=NasSupernetOptions(learning_rate=0.05, most_epochs=3, full_path=0.02, warm_start=True),
+    score=NasScoreOptions(fine_tune_rows=16_384, rows=24_576),
     evolution=EvolutionOptions(population=64, generations=56, tournament=32),
-    retrain=RetrainOptions(top=6, finals=2, seeds=(0, 1, 2)),
+    retrain=RetrainOptions(top=4, finals=2, seeds=(0, 1)),
 )
-"""512 architectures instead of 2,048, each fine-tuned on 16,384 rows (in the same 500 steps) and judged on 32,768."""
+"""A search of about an hour on two cores: 512 architectures instead of 2,048, each fine-tuned on 16,384 rows (in the
+500 steps) and judged on 24,576; fewer architectures retrained, with fewer seeds. The supernet starts with trained
+embeddings, at a lower learning rate, with a tenth of the path warm-up."""
 
 PRESETS = {"paper": PAPER, "fast": FAST}
 

@@ -5,19 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+from torch import nn
 
-from nasrec.checkpoint import load_checkpoint, save_weights
+from nasrec.checkpoint import load_checkpoint, restore, save_weights
 from nasrec.data.features import Features
 from nasrec.data.keepsake import VOCABULARY, keep_encoder
 from nasrec.data.prepared import Prepared
+from nasrec.model.baselines import BASELINES
 from nasrec.model.optimizer import load_weights
 from nasrec.model.supernet import Supernet
 from nasrec.nas.options import NasOptions
 from nasrec.progress import stage
-from nasrec.train import TrainLog, train_supernet
+from nasrec.train import TrainLog, TrainOptions, train_subnet, train_supernet
 
 CHECKPOINT = "training.safetensors"  # with the optimiser's state; gone when the training is done
+EMBEDDINGS = "embeddings.safetensors"  # with `warm_start`: the DLRM's checkpoint, gone as well
 WEIGHTS = "supernet.safetensors"
+WARM_BATCH, WARM_RATE = 256, 0.12  # of that DLRM
 
 
 def untrained_supernet(features: Features, options: NasOptions) -> Supernet:
@@ -29,10 +33,13 @@ def untrained_supernet(features: Features, options: NasOptions) -> Supernet:
 def train_nas_supernet(folder: Path, data: Prepared, options: NasOptions, title: str = "supernet") -> TrainLog:
     """Train the supernet of `options` on the training rows of `data` and write its weights into `folder`.
 
-    Killed and called again, it goes on from its last checkpoint in `folder`. Raises TrainingDiverged.
+    With `warm_start`, it begins with the embedding tables of a DLRM, trained before. Killed and called again, it goes
+    on from its last checkpoint in `folder`. Raises TrainingDiverged.
     """
     rows = data.split("train")
     supernet = untrained_supernet(data.features, options)
+    if options.supernet.warm_start:
+        copy_tables(_trained_dlrm(folder, data, options, title), supernet)
     section = options.supernet.train_options(options.seed, len(rows))
     checkpoint, encoder = folder / CHECKPOINT, keep_encoder(folder / VOCABULARY, data.folder)
     with stage(f"{title}: training", unit="rows") as progress:
@@ -40,6 +47,23 @@ def train_nas_supernet(folder: Path, data: Prepared, options: NasOptions, title:
         progress.note(f"log loss {log.losses[-1][1]:.4f}")
     save_weights(folder / WEIGHTS, supernet, encoder.facts(folder / WEIGHTS))
     return log
+
+
+def _trained_dlrm(folder: Path, data: Prepared, options: NasOptions, title: str) -> nn.Module:
+    """A DLRM trained for one epoch, as NASRec trains its networks; its checkpoint stays until the supernet is done."""
+    model = BASELINES["dlrm"](data.features, generator=torch.Generator().manual_seed(options.seed))
+    section = TrainOptions(epochs=1, batch_size=WARM_BATCH, learning_rate=WARM_RATE, seed=options.seed)
+    with stage(f"{title}: embeddings", unit="rows") as progress:
+        train_subnet(model, data.split("train"), None, section, checkpoint=folder / EMBEDDINGS, progress=progress)
+    return model
+
+
+def copy_tables(source: nn.Module, target: nn.Module) -> None:
+    """Give `target` the embedding tables of `source`: a short training of shared weights learns them late."""
+    name = "embeddings.tables."
+    tables = {key: table for key, table in target.state_dict().items() if key.startswith(name)}
+    found = {key: table for key, table in source.state_dict().items() if key.startswith(name)}
+    restore(tables, found, "the trained embeddings")
 
 
 def load_nas_supernet(folder: Path, features: Features, options: NasOptions) -> Supernet:
@@ -50,5 +74,6 @@ def load_nas_supernet(folder: Path, features: Features, options: NasOptions) -> 
 
 
 def remove_training_state(folder: Path) -> None:
-    """Delete the checkpoint of a finished training: twice the size of the weights, and of no more use."""
+    """Delete the checkpoints of a finished training: more than twice the size of the weights, and of no more use."""
     (folder / CHECKPOINT).unlink(missing_ok=True)
+    (folder / EMBEDDINGS).unlink(missing_ok=True)

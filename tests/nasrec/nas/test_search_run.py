@@ -21,10 +21,12 @@ from nasrec.data.prepared import Prepared
 from nasrec.errors import InputError, TrainingDiverged
 from nasrec.hardware import workload_of
 from nasrec.metrics import log_loss
+from nasrec.model.baselines import BASELINES
 from nasrec.nas.presets import preset
 from nasrec.nas.retrain import read_model, retrain_best
 from nasrec.nas.run import SearchRun
 from nasrec.nas.search import search
+from nasrec.nas.supernet import copy_tables, untrained_supernet
 from nasrec.predict import predict
 from nasrec.score_run import score_run
 from nasrec.sections import set_by_key
@@ -32,6 +34,7 @@ from nasrec.sections import set_by_key
 ROWS = "synthetic:rows=2000"
 SETTINGS = (
     "space.blocks=2", "space.dense_widths=[8, 16]", "space.sparse_widths=[8]", "supernet.batch_size=128",
+    "supernet.most_epochs=1", "supernet.warm_start=true",
     "score.fine_tune_rows=256", "score.fine_tune_steps=5", "score.rows=150", "evolution.population=4",
     "evolution.generations=3", "evolution.children=3", "evolution.tournament=2", "retrain.top=2", "retrain.finals=1",
     "retrain.epochs=2", "retrain.learning_rates=[0.08, 0.12]", "retrain.seeds=[0, 1]",
@@ -129,6 +132,17 @@ def test_the_winner_scores_other_rows(finished: Path, tmp_path: Path) -> None:
     (tmp_path / "run" / "stages" / "winner-0.json").unlink()
     with pytest.raises(InputError, match="no winner is trained yet"):
         score_run(tmp_path / "run", ROWS)
+
+
+def test_a_warm_start_takes_the_tables_and_nothing_else(finished: Path) -> None:
+    run, features = SearchRun.open(finished), Prepared.open(finished / "data").features
+    cold, warm = (untrained_supernet(features, run.options) for _ in range(2))
+    dlrm = BASELINES["dlrm"](features, generator=torch.Generator().manual_seed(5))
+    copy_tables(dlrm, warm)
+    for (name, before), after in zip(cold.state_dict().items(), warm.state_dict().values(), strict=True):
+        expected = dlrm.state_dict()[name] if name.startswith("embeddings.tables.") else before
+        assert torch.equal(after, expected), name
+    assert not torch.equal(cold.embeddings.tables[0], warm.embeddings.tables[0])
 
 
 def test_random_search_takes_as_many(finished: Path, tmp_path: Path) -> None:
