@@ -158,6 +158,7 @@ def test_command(tmp_path: Path) -> None:
     done = call("nasrec", "rank", "--resume", out)
     assert done.returncode == 0, done.stderr
     assert "after fine-tuning" in done.stdout and "Kendall" in done.stdout
+    assert "trained from scratch: 2 subnets" in done.stdout and "with the seed by 0.0" in done.stdout
     assert len(json.loads((out / "rank.json").read_text())["subnets"]) == 2
 
 
