@@ -128,7 +128,7 @@ def main() -> None:
     peak = max(stage["peak_mib"] for stage in stages)
     print(f"{rows:,} rows of tables: peak {peak:,} MiB of {LIMIT_MIB:,}")  # noqa: T201
     if given.json is not None:
-        command = "python -m benchmarks.kdd_memory" + (" --row-wise" if given.row_wise else "")
+        command = f"python -m benchmarks.kdd_memory --rows {given.rows}" + (" --row-wise" if given.row_wise else "")
         found = {"command": command, "table_rows": rows, "training_rows": given.rows, "peak_mib": peak}
         given.json.write_text(json.dumps({**found, "limit_mib": LIMIT_MIB, "stages": stages}, indent=1) + "\n")
 

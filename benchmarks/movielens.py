@@ -31,7 +31,7 @@ from nasrec.data.prepared import Prepared
 from nasrec.files import read_json, write_json
 from nasrec.train_options import TrainOptions
 
-RATES = (("adagrad", 0.1), ("adagrad", 0.25), ("adagrad", 0.6), ("adam", 1e-3), ("adam", 2.5e-3), ("adam", 6e-3))
+RATES = (("adagrad", 0.25), ("adagrad", 0.6), ("adagrad", 1.5), ("adam", 1e-3), ("adam", 2.5e-3), ("adam", 6e-3))
 EPOCHS = (3, 5)  # until the rate has fallen to nothing; training may stop before
 SEEDS = (1, 2, 3, 4, 5)  # the grid is trained with another
 RECIPE = TrainOptions(batch_size=512, patience=2)

@@ -83,3 +83,10 @@ def _print(summary: dict[str, Any]) -> None:
             correlation = [interval(figures["kendall"]), interval(figures["pearson"])]
             table.add_row(name, title, str(figures["count"]), *correlation, *spent)
     _output.print(table)
+    truth = summary["truth"]
+    line = f"trained from scratch: {len(summary['subnets'])} subnets, {truth['wall_s']:,.0f} s"
+    spread, chance = truth["over_subnets"], truth["over_seeds"]
+    if spread is not None and chance is not None:
+        line += f"; log losses differ by {spread:.5f} (standard deviation), with the seed by {chance:.5f}"
+    diverged = len(summary["diverged"])
+    _output.print(line + (f"; {diverged} diverged" if diverged else ""), highlight=False)

@@ -7,11 +7,11 @@ quantised inputs and the loss are those of the whole batch, so that all take the
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 import torch.distributed as processes
@@ -25,6 +25,8 @@ from nasrec.model.optimizer import active_slices
 if TYPE_CHECKING:
     from nasrec.data.batch import Batch
     from nasrec.data.dataset import Dataset
+
+Found = TypeVar("Found")
 
 BUCKET_BYTES = 1 << 25  # gradients are added up in buckets of this size, or alone if they are larger
 PATIENCE = timedelta(hours=1)  # how long the others wait while the leader writes a checkpoint
@@ -105,13 +107,21 @@ class Team:
             if values.data_ptr() != tensor.data_ptr():
                 tensor.detach().copy_(values)
 
-    def told(self, value: Any) -> Any:
-        """The leader's `value`, which can be pickled; what others pass is ignored."""
+    def told(self, find: Callable[[], Found]) -> Found:
+        """What `find` gives the leader, which alone calls it, and can be pickled; its InputError is everybody's."""
         if self.size == 1:
-            return value
-        box = [value]
+            return find()
+        box: list[Any] = [None, None]
+        if self.leads:
+            try:
+                box[0] = find()
+            except InputError as error:
+                box[1] = str(error)
         processes.broadcast_object_list(box, 0, device=torch.device("cpu"))
-        return box[0]
+        if box[1] is not None:
+            raise InputError(box[1])
+        found: Found = box[0]
+        return found
 
 
 ALONE = Team()

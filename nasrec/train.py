@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -153,7 +154,7 @@ class _Training:
 
     def run(self) -> TrainLog:
         self.model.to(self.device)
-        if self.checkpoint is not None and self.team.told(self.checkpoint.exists()):
+        if self.checkpoint is not None and self.team.told(self.checkpoint.exists):
             self.resume(self.checkpoint)
         self.team.copy_from_leader(self.state().values())
         with ranges_of_all(self.model, self.team):
@@ -293,9 +294,7 @@ class _Training:
             self.save()
 
     def resume(self, path: Path) -> None:
-        facts, refusal = self.team.told(self.read(path))
-        if refusal:
-            raise InputError(refusal)
+        facts = self.team.told(partial(self.read, path))
         self.step, self.window = int(facts["step"]), float(facts["window"])
         self.losses = [(int(step), float(loss)) for step, loss in facts["losses"]]
         self.scores = [EpochScore(**score) for score in facts["scores"]]
@@ -303,10 +302,8 @@ class _Training:
         if self.progress is not None:
             self.progress(self.rows, len(self.data) * self.options.last_epoch)
 
-    def read(self, path: Path) -> tuple[dict[str, Any], str]:
-        """The leader's part of `resume`: the model's tensors and, of the checkpoint, the facts or what is wrong."""
-        if not self.team.leads:
-            return {}, ""
+    def read(self, path: Path) -> dict[str, Any]:
+        """The leader's part of `resume`: the model's tensors from the checkpoint, and its facts."""
         try:
             facts = read_facts(path)
             before: dict[str, Any] = facts["training"]
@@ -315,12 +312,11 @@ class _Training:
                     raise InputError(
                         f"{path}: from a training with {name} {before.get(name)!r}, this one has {value!r}"
                     )
-            scores = [EpochScore(**score) for score in facts["scores"]]
-            if scores and not facts["finished"]:
+            for name, kind in (("step", int), ("window", float), ("losses", list), ("finished", bool)):
+                kind(facts[name])
+            if [EpochScore(**score) for score in facts["scores"]] and not facts["finished"]:
                 self.best.check(int(facts["best_epoch"]))
-            restore_file(path, self.state(), "model.")
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
-            if isinstance(error, InputError):
-                return {}, str(error)
-            return {}, f"{path}: not the checkpoint of a training: {error}"
-        return facts, ""
+        except (KeyError, TypeError, AttributeError) as error:
+            raise InputError(f"{path}: not the checkpoint of a training: {error}") from None
+        restore_file(path, self.state(), "model.")
+        return facts

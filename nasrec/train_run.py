@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -56,11 +57,7 @@ def train_model(
     """
     together = team()
     built = builder(name, data.features, space, options.seed)
-    if together.leads:
-        folder.mkdir(parents=True, exist_ok=True)
-        remove_leftovers(folder)
-    encoder = keep_encoder(folder / VOCABULARY, data.folder) if together.leads else None
-    encoder = together.told(encoder)
+    encoder = together.told(partial(_opened, folder, data))
     model = built()  # after the vocabulary was in memory
     if row_wise:
         model.embeddings.start_optimizer("row_wise_adagrad")
@@ -86,6 +83,13 @@ def train_model(
             write_arch(folder / ARCH, model.arch, data.features)
         write_json(folder / RESULT, {"format": FORMAT, "version": 1, **result})
     return result
+
+
+def _opened(folder: Path, data: Prepared) -> KeptEncoder:
+    """Make the training's folder, if it is new, and keep the encoder of `data` there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(folder)
+    return keep_encoder(folder / VOCABULARY, data.folder)
 
 
 def read_model(folder: Path) -> tuple[str, Subnet | Baseline, Encoder]:

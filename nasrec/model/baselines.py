@@ -172,14 +172,17 @@ class DeepFM(Baseline):
     def forward(self, dense: Tensor, ids: Tensor, offsets: Tensor | None = None) -> Tensor:
         """Logits [B]."""
         values: Tensor = self.embeddings(ids, offsets)
-        dense = dense.to(values.dtype)
-        rows = values[:, :, 1:]
-        logits: Tensor = self.head(self.deep(torch.cat([dense, rows.flatten(1)], dim=1)))
-        first_order = values[:, :, 0].sum(dim=1)
+        first, rest = values.split([1, EMBEDDING_DIM], dim=2)
+        rows = rest.contiguous()  # once: the deep part and the factorisation machine both read it
+        joined = rows.flatten(1)
+        first_order = first.sum(dim=(1, 2))
         if self.has_dense:
+            dense = dense.to(values.dtype)
+            joined = torch.cat([dense, joined], dim=1)
             rows = torch.cat([self.dense_row(dense).unsqueeze(1), rows], dim=1)
             first_order = first_order + self.dense_first_order(dense).squeeze(1)
-        second_order: Tensor = 0.5 * fm_interaction(rows.contiguous()).sum(dim=1)
+        logits: Tensor = self.head(self.deep(joined))
+        second_order: Tensor = 0.5 * fm_interaction(rows).sum(dim=1)
         return logits.squeeze(1) + first_order + second_order
 
 

@@ -53,8 +53,8 @@ def rank(run: RankRun, part: Part = "all") -> dict[str, Any]:
     if part in ("all", "truth") and run.options.truth_from is None:
         run.stages(
             {
-                _truth_stage(number, seed): partial(_train_from_scratch, run, number, seed)
-                for number, seed in run.options.truth.trainings(run.options.subnets)
+                _truth_stage(*training): partial(_train_from_scratch, run, *training)
+                for training in run.options.truth.trainings(run.options.subnets)
             }
         )
     if part in ("all", "scores"):
@@ -66,19 +66,19 @@ def rank(run: RankRun, part: Part = "all") -> dict[str, Any]:
     return summary
 
 
-def _truth_stage(number: int, seed: int) -> str:
-    return f"truth-{number:03d}-{seed}"
+def _truth_stage(number: int, seed: int, rate: float) -> str:
+    return f"truth-{number:03d}-{seed}-{rate}"
 
 
 def _score_stage(number: int, strategy: str) -> str:
     return f"score-{strategy}-{number:03d}"
 
 
-def _train_from_scratch(run: RankRun, number: int, seed: int) -> dict[str, Any]:
+def _train_from_scratch(run: RankRun, number: int, seed: int, rate: float) -> dict[str, Any]:
     options = run.options
     arch = draw(options.space.space(), options.seed, number)
-    with stage(f"subnet {number}, seed {seed}: training from scratch", unit="rows") as progress:
-        found = train_from_scratch(arch, prepared_data(run), options.truth.train_options(seed), progress)
+    with stage(f"subnet {number}, seed {seed}, learning rate {rate}: training", unit="rows") as progress:
+        found = train_from_scratch(arch, prepared_data(run), options.truth.train_options(seed, rate), progress)
         progress.note("diverged" if found["log_loss"] is None else f"validation log loss {found['log_loss']:.4f}")
     return found
 
@@ -140,7 +140,7 @@ def _summarise(run: RankRun, data: Prepared) -> dict[str, Any]:
         "version": 1,
         "data": {"source": run.data, "rows": dict(data.split_rows), "features": data.features.to_json()},
         "options": options.model_dump(mode="json"),
-        "diverged": sorted({number for number, _ in truths} - {row["subnet"] for row in rows}),
+        "diverged": sorted({number for number, _, _ in truths} - {row["subnet"] for row in rows}),
         "truth": {
             **noise(rows, resamples=options.resamples, seed=options.seed),
             "wall_s": spent(from_scratch.values()),

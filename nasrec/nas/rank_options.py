@@ -27,23 +27,21 @@ class TruthOptions(Section):
     epochs: Count = 1
     patience: Count = 1
     batch_size: Count = 256
-    learning_rates: Annotated[tuple[Rate, ...], Field(min_length=1)] = (0.12,)
+    learning_rates: Annotated[tuple[Rate, ...], Field(min_length=1)] = (0.12, 0.3)
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = (0, 1)
     repeated: Annotated[int, Field(ge=0)] = 5
 
-    def train_options(self, seed: int) -> tuple[TrainOptions, ...]:
-        """The trainer's options, one for each learning rate."""
-        return tuple(
-            TrainOptions(
-                epochs=self.epochs, batch_size=self.batch_size, learning_rate=rate, seed=seed, patience=self.patience
-            )
-            for rate in self.learning_rates
+    def train_options(self, seed: int, rate: float) -> TrainOptions:
+        """The trainer's options."""
+        return TrainOptions(
+            epochs=self.epochs, batch_size=self.batch_size, learning_rate=rate, seed=seed, patience=self.patience
         )
 
-    def trainings(self, subnets: int) -> list[tuple[int, int]]:
-        """Which of `subnets` subnets is trained with which seed, in the order of training."""
+    def trainings(self, subnets: int) -> list[tuple[int, int, float]]:
+        """Subnet, seed and learning rate of every training of `subnets` subnets: all with one rate before the next."""
         again = [(number, seed) for number in range(min(self.repeated, subnets)) for seed in self.seeds]
-        return again + [(number, self.seeds[0]) for number in range(min(self.repeated, subnets), subnets)]
+        once = [(number, self.seeds[0]) for number in range(min(self.repeated, subnets), subnets)]
+        return [(number, seed, rate) for rate in self.learning_rates for number, seed in again + once]
 
 
 class RankOptions(Section):

@@ -18,32 +18,32 @@ Result = Mapping[str, Any]
 
 
 def subnet_rows(
-    truths: Mapping[tuple[int, int], Result], scores: Mapping[str, Mapping[int, Result]]
+    truths: Mapping[tuple[int, int, float], Result], scores: Mapping[str, Mapping[int, Result]]
 ) -> list[dict[str, Any]]:
     """A row for every subnet with a truth: its number, its log losses from scratch, its one-shot scores.
 
-    `truths` maps (subnet, seed) to what training from scratch reached, `scores` strategy and subnet to one-shot
-    scores. `validation` and `test` are means over the seeds, `by_seed` the validation log losses themselves; a
-    training that diverged has none, and a subnet without any has no row.
+    `truths` maps (subnet, seed, learning rate) to what training from scratch reached, `scores` strategy and subnet to
+    one-shot scores. With each seed the learning rate best on validation counts: `by_seed` has its validation log loss,
+    `learning_rates` the rate itself; `validation` and `test` are means over the seeds. A training that diverged does
+    not count, and a subnet without any other has no row.
     """
-    rows = []
-    for number in sorted({number for number, _ in truths}):
-        trained = {
-            seed: truth
-            for (owner, seed), truth in sorted(truths.items())
-            if owner == number and truth["log_loss"] is not None
+    best: dict[int, dict[int, tuple[float, float, float]]] = {}
+    for (number, seed, rate), truth in sorted(truths.items()):
+        if truth["log_loss"] is not None:
+            found = (truth["log_loss"], rate, truth["test"]["log_loss"])
+            seeds = best.setdefault(number, {})
+            seeds[seed] = min(seeds.get(seed, found), found)
+    return [
+        {
+            "subnet": number,
+            "validation": float(np.mean([loss for loss, _, _ in seeds.values()])),
+            "test": float(np.mean([loss for _, _, loss in seeds.values()])),
+            "by_seed": {str(seed): loss for seed, (loss, _, _) in seeds.items()},
+            "learning_rates": {str(seed): rate for seed, (_, rate, _) in seeds.items()},
+            "one_shot": {strategy: found[number] for strategy, found in scores.items() if number in found},
         }
-        if trained:
-            rows.append(
-                {
-                    "subnet": number,
-                    "validation": float(np.mean([truth["log_loss"] for truth in trained.values()])),
-                    "test": float(np.mean([truth["test"]["log_loss"] for truth in trained.values()])),
-                    "by_seed": {str(seed): truth["log_loss"] for seed, truth in trained.items()},
-                    "one_shot": {strategy: found[number] for strategy, found in scores.items() if number in found},
-                }
-            )
-    return rows
+        for number, seeds in best.items()
+    ]
 
 
 def correlations(rows: Sequence[Result], strategy: str, *, resamples: int, seed: int) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -25,33 +24,24 @@ def draw(space: Space, seed: int, number: int) -> Arch:
 
 
 def train_from_scratch(
-    arch: Arch, data: Prepared, trainings: Sequence[TrainOptions], progress: Report | None = None
+    arch: Arch, data: Prepared, options: TrainOptions, progress: Report | None = None
 ) -> dict[str, Any]:
-    """Train `arch` standalone, without LayerNorm, once with each of `trainings`; what the best on validation reached.
+    """Train `arch` standalone, without LayerNorm: what it reached, as plain values.
 
-    Returns plain values: `learning_rate`, `log_loss` and `auc` on validation at the best epoch, `test` with both at
-    the same weights, and of every training in `tried` its learning rate and its validation log loss by epoch. A
-    training that diverges says so in `tried`; where all do, `log_loss` is None.
+    `log_loss` and `auc` on validation at the best epoch, `test` with both at the same weights, and `by_epoch`, the
+    validation log losses. Where the training diverges, `diverged` says how, and all others are None.
     """
     train, validation, test = (data.split(name) for name in ("train", "validation", "test"))
-    found: dict[str, Any] = {"learning_rate": None, "log_loss": None, "auc": None, "test": None}
-    tried = []
-    for options in trainings:
-        model = Subnet(arch, data.features, generator=torch.Generator().manual_seed(options.seed))
-        try:
-            log = train_subnet(model, train, validation, options, progress=progress)
-        except TrainingDiverged as error:
-            tried.append({"learning_rate": options.learning_rate, "diverged": str(error)})
-            continue
-        losses = [score.log_loss for score in log.scores]
-        tried.append({"learning_rate": options.learning_rate, "log_losses": losses})
-        best = log.scores[log.best_epoch - 1]
-        if found["log_loss"] is None or best.log_loss < found["log_loss"]:
-            logits = predict(model, test)
-            found = {
-                "learning_rate": options.learning_rate,
-                "log_loss": best.log_loss,
-                "auc": best.auc,
-                "test": {"log_loss": log_loss(logits, test.labels), "auc": auc(logits, test.labels)},
-            }
-    return {**found, "tried": tried}
+    model = Subnet(arch, data.features, generator=torch.Generator().manual_seed(options.seed))
+    try:
+        log = train_subnet(model, train, validation, options, progress=progress)
+    except TrainingDiverged as error:
+        return {"log_loss": None, "auc": None, "test": None, "by_epoch": None, "diverged": str(error)}
+    best, logits = log.scores[log.best_epoch - 1], predict(model, test)
+    return {
+        "log_loss": best.log_loss,
+        "auc": best.auc,
+        "test": {"log_loss": log_loss(logits, test.labels), "auc": auc(logits, test.labels)},
+        "by_epoch": [score.log_loss for score in log.scores],
+        "diverged": None,
+    }

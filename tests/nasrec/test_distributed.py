@@ -36,15 +36,15 @@ from nasrec.train_run import builder, read_model, train_model
 HERE = Path(__file__).parent
 
 
-def launch(*arguments: object) -> subprocess.CompletedProcess[str]:
-    """Let torchrun start two processes, and wait until both have succeeded."""
+def launch(*arguments: object, succeed: bool = True) -> subprocess.CompletedProcess[str]:
+    """Let torchrun start two processes, and wait until both have succeeded, or failed."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     path = os.pathsep.join([str(HERE), str(HERE.parents[1])])
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path, "COLUMNS": "200"}
     done = subprocess.run(
         [*command, *map(str, arguments)], capture_output=True, text=True, env=environment, timeout=120, check=False
     )
-    assert done.returncode == 0, done.stderr
+    assert (done.returncode == 0) == succeed, done.stderr
     return done
 
 
@@ -143,7 +143,7 @@ def test_alone_nothing_is_exchanged(monkeypatch: pytest.MonkeyPatch) -> None:
     alone.add_up([x])
     alone.copy_from_leader([x])
     assert torch.equal(x, torch.ones(3))
-    assert alone.told("x") == "x"
+    assert alone.told(lambda: "x") == "x"
 
 
 def test_parts_of_a_batch_change_tables_as_the_whole_does() -> None:
@@ -197,6 +197,12 @@ def test_the_command_trains_alike_alone_and_with_two(tmp_path: Path) -> None:
     np.testing.assert_allclose(found["log"]["losses"], expected["log"]["losses"], rtol=1e-6)
     assert found["test"]["log_loss"] == pytest.approx(expected["test"]["log_loss"], rel=1e-6)
     assert load_encoder(tmp_path / "two" / "weights.safetensors").digest() == rows.encoder.digest()
+    refused = launch(
+        "-m", "nasrec", "train", "dlrm", *options, "--batch-size", 9, "--out", tmp_path / "two", succeed=False
+    )
+    for process in (0, 1):
+        line = rf"nasrec \(process {process}\): .*from a training with batch_size 512, this one has 9\n"
+        assert re.search(line, refused.stderr), refused.stderr
     assert found["test"] == pytest.approx(evaluate_again(tmp_path / "two", rows))
     names = sorted(file.name for file in (tmp_path / "two").iterdir())
     assert names == ["checkpoint.safetensors", "training.json", "vocabulary", "weights.safetensors"]

@@ -35,7 +35,7 @@ SETTINGS: dict[str, Any] = {
     "space": {"blocks": 2, "dense_widths": [8, 16], "sparse_widths": [8]},
     "supernet": {"batch_size": 128},
     "score": {"fine_tune_rows": 256, "fine_tune_steps": 5, "rows": 200},
-    "truth": {"batch_size": 128, "seeds": [0, 1]},
+    "truth": {"batch_size": 128, "learning_rates": [0.12, 0.03]},
 }
 
 
@@ -72,35 +72,29 @@ def test_draws_do_not_depend_on_how_many() -> None:
     [
         (0, [(0, 4), (1, 4), (2, 4)]),
         (1, [(0, 4), (0, 7), (1, 4), (2, 4)]),
-        (9, [(n, s) for n in range(3) for s in (4, 7)]),
+        (9, [(0, 4), (0, 7), (1, 4), (1, 7), (2, 4), (2, 7)]),
     ],
 )
 def test_which_subnets_are_trained_twice(repeated: int, expected: list[tuple[int, int]]) -> None:
-    assert TruthOptions(seeds=(4, 7), repeated=repeated).trainings(3) == expected
+    options = TruthOptions(seeds=(4, 7), repeated=repeated, learning_rates=(0.1, 0.3))
+    assert options.trainings(3) == [(*one, rate) for rate in (0.1, 0.3) for one in expected]
 
 
-def test_truth_is_the_best_training_on_validation(data: Prepared) -> None:
-    """The same numbers as training by hand with the rate that validation prefers."""
-    arch = draw(TINY, 0, 1)
-    trainings = [TrainOptions(epochs=2, batch_size=128, learning_rate=rate, patience=1) for rate in (1e-6, 0.1)]
-    found = train_from_scratch(arch, data, trainings)
-    assert [tried["learning_rate"] for tried in found["tried"]] == [1e-6, 0.1]
-    assert found["learning_rate"] == 0.1
-    assert found["log_loss"] == min(min(tried["log_losses"]) for tried in found["tried"])
+def test_truth_is_a_training_like_any_other(data: Prepared) -> None:
+    """The same numbers as training by hand, at the best epoch."""
+    arch, options = draw(TINY, 0, 1), TrainOptions(epochs=8, batch_size=16, learning_rate=1.0, patience=1)
+    found = train_from_scratch(arch, data, options)
+    assert found["log_loss"] == min(found["by_epoch"]) and 2 <= len(found["by_epoch"]) < 8, "it stopped early"
     model = Subnet(arch, data.features, generator=torch.Generator().manual_seed(0))
     assert not model.layernorm
-    train_subnet(model, data.split("train"), data.split("validation"), trainings[1])
+    train_subnet(model, data.split("train"), data.split("validation"), options)
     for split, value in (("validation", found["log_loss"]), ("test", found["test"]["log_loss"])):
         assert value == log_loss(predict(model, data.split(split)), data.split(split).labels)
 
 
 def test_a_truth_that_diverges_says_so(data: Prepared) -> None:
-    arch = draw(TINY, 0, 0)
-    bad, good = (TrainOptions(epochs=1, batch_size=128, learning_rate=rate) for rate in (1e30, 0.05))
-    found = train_from_scratch(arch, data, [bad, good])
-    assert "diverged" in found["tried"][0] and found["learning_rate"] == 0.05
-    found = train_from_scratch(arch, data, [bad])
-    assert found["log_loss"] is None and found["test"] is None
+    found = train_from_scratch(draw(TINY, 0, 0), data, TrainOptions(epochs=1, batch_size=128, learning_rate=1e30))
+    assert "diverged" in found["diverged"] and found["log_loss"] is None and found["test"] is None
 
 
 def test_summary(finished: tuple[RankRun, dict[str, Any]]) -> None:
@@ -123,9 +117,9 @@ def test_parts_in_any_order_and_a_lost_subnet(finished: tuple[RankRun, dict[str,
     assert first["subnets"] == [], "a subnet without a truth has no row"
     second = rank(run, "truth")
     assert timeless(second) == timeless(finished[1])
-    for stage in ("truth-001-1", "score-single-operator-002", "scores-single-operator"):
+    for stage in ("truth-001-1-0.12", "score-single-operator-002", "scores-single-operator"):
         (run.folder / "stages" / f"{stage}.json").unlink()
-    kept = run.folder / "stages" / "truth-000-0.json"
+    kept = run.folder / "stages" / "truth-000-0-0.12.json"
     before = kept.stat().st_mtime_ns
     assert timeless(rank(RankRun.open(run.folder))) == timeless(finished[1])
     assert kept.stat().st_mtime_ns == before
@@ -164,6 +158,7 @@ def test_command(tmp_path: Path) -> None:
     done = call("nasrec", "rank", "--resume", out)
     assert done.returncode == 0, done.stderr
     assert "after fine-tuning" in done.stdout and "Kendall" in done.stdout
+    assert "trained from scratch: 2 subnets" in done.stdout and "with the seed by 0.0" in done.stdout
     assert len(json.loads((out / "rank.json").read_text())["subnets"]) == 2
 
 

@@ -21,12 +21,15 @@ def score(before: float | None, after: float) -> dict[str, Any]:
 
 
 TRUTHS = {
-    (0, 0): truth(0.3),
-    (0, 1): truth(0.5),
-    (1, 0): truth(0.6),
-    (2, 0): truth(None),
-    (3, 0): truth(0.7),
-    (3, 1): truth(None),
+    (0, 0, 0.1): truth(0.3),
+    (0, 0, 0.2): truth(0.35),
+    (0, 1, 0.1): truth(None),
+    (0, 1, 0.2): truth(0.5),
+    (1, 0, 0.1): truth(0.6),
+    (2, 0, 0.1): truth(None),
+    (3, 0, 0.1): truth(0.8),
+    (3, 0, 0.2): truth(0.7),
+    (3, 1, 0.1): truth(None),
 }
 SCORES = {
     "single-operator": {0: score(0.9, 0.3), 1: score(0.8, 0.4), 2: score(0.1, 0.1), 3: score(None, 0.5)},
@@ -38,8 +41,8 @@ def test_rows() -> None:
     rows = subnet_rows(TRUTHS, SCORES)
     assert [row["subnet"] for row in rows] == [0, 1, 3], "no training of subnet 2 came to anything"
     assert rows[0]["validation"] == pytest.approx(0.4) and rows[0]["test"] == pytest.approx(1.4)
-    assert rows[0]["by_seed"] == {"0": 0.3, "1": 0.5}
-    assert rows[2]["by_seed"] == {"0": 0.7}
+    assert rows[0]["by_seed"] == {"0": 0.3, "1": 0.5} and rows[0]["learning_rates"] == {"0": 0.1, "1": 0.2}
+    assert rows[2]["by_seed"] == {"0": 0.7} and rows[2]["learning_rates"] == {"0": 0.2}
     assert set(rows[0]["one_shot"]) == {"single-operator"} and set(rows[2]["one_shot"]) == set(SCORES)
 
 
@@ -59,7 +62,8 @@ def test_correlations() -> None:
 
 
 def test_noise() -> None:
-    rows = subnet_rows({(0, 0): truth(1.0), (0, 1): truth(3.0), (1, 0): truth(5.0), (1, 1): truth(5.0)}, {})
+    losses = {(0, 0): 1.0, (0, 1): 3.0, (1, 0): 5.0, (1, 1): 5.0}
+    rows = subnet_rows({(number, seed, 0.1): truth(loss) for (number, seed), loss in losses.items()}, {})
     found = noise(rows, resamples=100, seed=0)
     assert found["over_seeds"] == pytest.approx(1.0)  # squares about the means 1 + 1 + 0 + 0, over two degrees
     assert found["over_subnets"] == pytest.approx(math.sqrt(4.5))  # of 2 and 5
