@@ -172,10 +172,9 @@ class DeepFM(Baseline):
     def forward(self, dense: Tensor, ids: Tensor, offsets: Tensor | None = None) -> Tensor:
         """Logits [B]."""
         values: Tensor = self.embeddings(ids, offsets)
-        first, rest = values.split([1, EMBEDDING_DIM], dim=2)
-        rows = rest.contiguous()  # once: the deep part and the factorisation machine both read it
+        rows = values[:, :, 1:].contiguous()  # once: the deep part and the factorisation machine both read it
         joined = rows.flatten(1)
-        first_order = first.sum(dim=(1, 2))
+        first_order = values[:, :, 0].sum(dim=1)
         if self.has_dense:
             dense = dense.to(values.dtype)
             joined = torch.cat([dense, joined], dim=1)
