@@ -21,23 +21,26 @@ def next_architectures(
 ) -> list[Arch]:
     """What is scored after the trials `known`: the rest of the first population or of a generation; empty at the end.
 
-    Regularised evolution (Real et al., AAAI 2019) with NASRec's numbers: a generation's parents win tournaments among
-    the newest `population` trials before it. `strategy` "random" draws every architecture at random instead. A draw
-    that equals a known network up to genes that nobody reads is drawn, or mutated, again: it would teach nothing.
-    Architecture n depends on (`seed`, n) and the trials before it, so a search goes on after any of them.
+    Regularised evolution (Real et al., AAAI 2019) as NASRec runs it: one tournament among the newest `population`
+    trials before a generation gives the parent of all its children. `strategy` "random" draws every architecture at
+    random instead. A draw that equals a known network up to genes that nobody reads is drawn, or mutated, again: it
+    would teach nothing. Architecture n depends on (`seed`, n) and the trials before it, so a search goes on after any of
+    them.
     """
     first, last = _batch(len(known), options)
     space = replace(space, connections=options.connections)
     alive = known[max(0, first - options.population) : first]
     generation = (first - options.population) // options.children
+    random = strategy == "random" or first < options.population
+    parent = None if random else _tournament_winner(alive, options.tournament, np.random.default_rng([seed, first, 1]))
     seen = {canonical(trial.arch) for trial in known}
     drawn: list[Arch] = []
     for number in range(len(known), last):
         rng = np.random.default_rng([seed, number])
-        if strategy == "random" or first < options.population:
+        if parent is None:
             arch = _fresh(space.sample(rng), lambda _, rng=rng: space.sample(rng), seen)  # type: ignore[misc]
         else:
-            arch = _tournament_winner(alive, options.tournament, rng).arch
+            arch = parent.arch
             for _ in range(options.mutations_at(generation)):
                 arch = space.mutate(arch, rng)
             arch = _fresh(arch, lambda arch, rng=rng: space.mutate(arch, rng), seen)  # type: ignore[misc]

@@ -91,7 +91,7 @@ class NasScoreOptions(Section):
 class EvolutionOptions(Section):
     """Regularised evolution (Real et al., AAAI 2019), as NASRec runs it.
 
-    `population` random architectures, then `generations` of `children`, whose parents win tournaments of `tournament`
+    `population` random architectures, then `generations` of `children`, whose parent wins a tournament of `tournament`
     of the living; the oldest leave. A child differs from its parent by `mutations` mutations in the first generation,
     falling evenly to 1 in the last. `connections`: how the number of a block's inputs is drawn (see `Space`). With
     `target_macs`, an architecture's score is its log loss plus `beta` times (MACs / target - 1).

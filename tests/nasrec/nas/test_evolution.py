@@ -103,6 +103,23 @@ def test_parents_are_the_newest_and_their_children_differ_by_the_mutations(monke
         assert all(counted[place] == archs[count - 128] for place in range(0, len(counted), mutations))
 
 
+def test_the_children_of_a_generation_have_one_parent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of the better half of the living where two compete; another generation has another."""
+    monkeypatch.setattr(Space, "mutate", lambda self, arch, rng: arch)
+    monkeypatch.setattr(evolution, "_fresh", lambda arch, again, seen: arch)
+    options = preset("paper").evolution.model_copy(update={"tournament": 2})
+    archs = [SPACE.sample(np.random.default_rng([7, n])) for n in range(128 + 20 * 8)]
+    parents = []
+    for generation in range(20):
+        known = [trial_of(arch, float(place % 128)) for place, arch in enumerate(archs[: 128 + generation * 8])]
+        children = next_architectures(known, SPACE, options, "evolution", 0)
+        assert len(children) == 8
+        assert all(child == children[0] for child in children)
+        parents.append(archs.index(children[0]) % 128)
+    assert len(set(parents)) > 10
+    assert np.mean(parents) == pytest.approx(127 / 3, abs=25)  # the lesser of two of 0 to 127
+
+
 def test_trials_are_kept(tmp_path: Path) -> None:
     journal = tmp_path / "search.journal"
     trials = Trials(journal, SPACE)
