@@ -24,8 +24,8 @@ def next_architectures(
     Regularised evolution (Real et al., AAAI 2019) as NASRec runs it: one tournament among the newest `population`
     trials before a generation gives the parent of all its children. `strategy` "random" draws every architecture at
     random instead. A draw that equals a known network up to genes that nobody reads is drawn, or mutated, again: it
-    would teach nothing. Architecture n depends on (`seed`, n) and the trials before it, so a search goes on after any of
-    them.
+    would teach nothing. Architecture n depends on (`seed`, n) and the trials before it, so a search goes on after any
+    of them.
     """
     first, last = _batch(len(known), options)
     space = replace(space, connections=options.connections)
