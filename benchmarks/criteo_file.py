@@ -7,7 +7,6 @@ nothing. With --prepare the file is prepared at once, in this process, which the
 from __future__ import annotations
 
 import argparse
-import resource
 import sys
 import time
 from pathlib import Path
@@ -20,6 +19,7 @@ from nasrec.data.encoder import EncodingOptions
 from nasrec.data.prepare import prepare
 from nasrec.data.source import open_source
 from nasrec.data.vocabulary import hexadecimal
+from nasrec.memory import peak_memory
 from nasrec.progress import stage
 
 BLOCK_ROWS = 250_000
@@ -60,9 +60,8 @@ def main() -> None:
         write_rows(arguments.file, arguments.rows)
     if arguments.prepare is None:
         return
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # of writing, where the file is new
     wall, cpu = time.perf_counter(), time.process_time()
-    with stage("preparing", unit="rows") as progress:
+    with peak_memory() as peak, stage("preparing", unit="rows") as progress:
         data = prepare(
             open_source(f"criteo:{arguments.file}"),
             arguments.prepare,
@@ -71,9 +70,8 @@ def main() -> None:
             progress=progress,
         )
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     rate = f"{data.rows:,} rows in {wall:.1f} s: {data.rows / wall:,.0f} rows/s, {cpu / data.rows * 1e6:.2f} us of CPU"
-    sys.stdout.write(f"{rate}\npeak memory {peak / 2**20:.2f} GiB (before: {before / 2**20:.2f} GiB)\n")
+    sys.stdout.write(f"{rate}\npeak memory {peak.bytes / 2**30:.2f} GiB\n")
 
 
 if __name__ == "__main__":

@@ -83,7 +83,7 @@ def prepare(
     kind: Annotated[str, typer.Argument(help="criteo, avazu, kdd, table or synthetic")],
     source: Annotated[str, typer.Argument(help="the log, the schema, or rows=N,seed=S")],
     out: Annotated[Path, typer.Argument(help="the folder to write")],
-    config: Annotated[Path | None, typer.Option(help="options as TOML: its [data] section counts")] = None,
+    config: Annotated[Path | None, typer.Option(help="options as TOML: its section data counts")] = None,
 ) -> None:
     """Turn a raw log into the form that training maps into memory; killed and called again, it goes on."""
     from nasrec.data.prepare import prepare as prepare_rows
