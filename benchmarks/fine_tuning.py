@@ -15,40 +15,19 @@ from __future__ import annotations
 import json
 import statistics
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import torch
 import typer
 from scipy.stats import kendalltau
-from torch import Tensor, nn
+from torch import nn
 
 from nasrec.metrics import log_loss
 from nasrec.nas.run import SearchRun
-from nasrec.nas.score import EPS, FORWARD_BATCH
 from nasrec.nas.supernet import load_nas_supernet
-from nasrec.predict import inputs_of
 from nasrec.run_data import prepared_data
-
-
-def features_of(subnet: Any, rows: Any) -> Tensor:
-    found = []
-    with torch.no_grad():
-        for batch in rows.batches(FORWARD_BATCH, seed=None):
-            found.append(subnet.features_before_head(*inputs_of(batch, torch.device("cpu"))))
-    return torch.cat(found)
-
-
-def tuned(head: nn.Linear, inputs: Tensor, labels: Tensor, *, steps: int, batch: int, rate: float) -> nn.Linear:
-    """What `nasrec.nas.score.fine_tune_head` does, on inputs that are there already."""
-    optimizer = torch.optim.Adagrad(head.parameters(), lr=rate, eps=EPS)
-    per_pass = len(inputs) // batch
-    for step in range(steps):
-        place = slice(step % per_pass * batch, (step % per_pass + 1) * batch)
-        optimizer.zero_grad()
-        nn.functional.binary_cross_entropy_with_logits(head(inputs[place]).squeeze(1), labels[place]).backward()
-        optimizer.step()
-    return head
+from nasrec.score import head_inputs, tune_last
 
 
 def main(
@@ -73,11 +52,12 @@ def main(
     losses: dict[tuple[int, int, float, int], list[float]] = {}
     for number in range(count):
         subnet = supernet.extract(supernet.space.sample(np.random.default_rng([run.options.seed, 1, number]))).eval()
-        inputs, held = features_of(subnet, train), features_of(subnet, validation)
+        inputs, held = head_inputs(subnet, train), head_inputs(subnet, validation)
         for rows, steps, rate in ((0, 0, 0.0), *chosen):
             head = nn.Linear(inputs.shape[1], 1)
             head.load_state_dict({name: subnet.head.state_dict()[name] for name in ("weight", "bias")})
-            tuned(head, inputs[:rows], labels, steps=steps, batch=options.fine_tune_batch, rate=rate)
+            changes = {"fine_tune_steps": steps, "fine_tune_learning_rate": rate}
+            tune_last(head, inputs[:rows], labels[:rows], options.model_copy(update=changes))
             with torch.no_grad():
                 logits = head(held).squeeze(1).numpy()
             for judge in judges if (rows, steps, rate) in ((0, 0, 0.0), chosen[0]) else judges[:1]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from nasrec.arch import Candidate
 from nasrec.data.dataset import Dataset
@@ -78,22 +78,34 @@ class CandidateScorer:
 
 
 def tune_head(subnet: Subnet, rows: Dataset, options: ScoreOptions) -> None:
-    """Post-training fine-tuning (NASRec): Adagrad on the last layer only, over the features of `rows` computed once.
+    """Post-training fine-tuning (NASRec): Adagrad on the last layer only, in place, on the features of `rows`.
 
     Nothing below the last layer moves, so this is the training step by step, without computing the rest again.
     """
-    batches = list(rows.batches(SCORE_BATCH, seed=None))
+    tune_last(subnet.head, head_inputs(subnet, rows), torch.from_numpy(rows.labels), options)
+
+
+@torch.no_grad()
+def head_inputs(subnet: Subnet, rows: Dataset) -> Tensor:
+    """What the last layer reads of every row, [rows, H]."""
     device = subnet.head.get_parameter("weight").device
-    with torch.no_grad():
-        inputs = torch.cat([subnet.features_before_head(*inputs_of(batch, device)) for batch in batches])
-    labels = torch.from_numpy(np.concatenate([batch.labels for batch in batches])).to(device)
-    optimizer = torch.optim.Adagrad(subnet.head.parameters(), lr=options.fine_tune_learning_rate, eps=1e-2)
+    inputs = torch.empty(len(rows), subnet.head.get_parameter("weight").shape[1], device=device)
+    for number, batch in enumerate(rows.batches(SCORE_BATCH, seed=None)):
+        found = subnet.features_before_head(*inputs_of(batch, device))
+        inputs[number * SCORE_BATCH :][: len(found)] = found
+    return inputs
+
+
+def tune_last(head: nn.Module, inputs: Tensor, labels: Tensor, options: ScoreOptions) -> None:
+    """Train the last layer `head` on `inputs` [N, H] and `labels` [N]: random batches, the same for every layer."""
+    labels = labels.to(inputs.device)
+    optimizer = torch.optim.Adagrad(head.parameters(), lr=options.fine_tune_learning_rate, eps=1e-2)  # NASRec's eps
     order = np.random.default_rng(0)
     size = min(options.fine_tune_batch, len(inputs))
     for _ in range(options.fine_tune_steps):
         chosen = torch.from_numpy(order.choice(len(inputs), size=size, replace=False))
         optimizer.zero_grad()
-        logits = subnet.head(inputs[chosen]).squeeze(1)
+        logits = head(inputs[chosen]).squeeze(1)
         nn.functional.binary_cross_entropy_with_logits(logits, labels[chosen]).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
 

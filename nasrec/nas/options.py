@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from nasrec.options import DataOptions, SpaceOptions
+from nasrec.options import DataOptions, ScoreOptions, SpaceOptions
 from nasrec.sections import Bits, Count, Rate, Section
 from nasrec.space import DENSE_WIDTHS, SPARSE_WIDTHS
 from nasrec.train_options import TrainOptions
@@ -73,18 +73,15 @@ class NasSupernetOptions(Section):
         return max(self.epochs, min(wanted, self.most_epochs)), batch
 
 
-class NasScoreOptions(Section):
-    """What one architecture costs to score with a supernet's weights.
+class NasScoreOptions(ScoreOptions):
+    """What one architecture costs to score with a supernet's weights; in float more rows are judged than on a chip.
 
-    Its last layer is fine-tuned in `fine_tune_steps` steps of `fine_tune_batch` rows, taken in turn from
-    `fine_tune_rows` training rows; it is judged on the first `rows` validation rows.
+    Its last layer is fine-tuned in `fine_tune_steps` steps of `fine_tune_batch` rows out of `fine_tune_rows` training
+    rows; it is judged on the first `rows` validation rows. `calibration_rows` set the ranges of quantised operators.
     """
 
     fine_tune_rows: Count = 65_536
     fine_tune_steps: Annotated[int, Field(ge=0)] = 500
-    fine_tune_batch: Count = 512
-    fine_tune_learning_rate: Rate = 0.04
-    calibration_rows: Count = 1024  # where operators are quantised: rows that set the ranges of their inputs
     rows: Count = 1_228_800
 
 

@@ -11,16 +11,14 @@ PAPER = NasOptions()
 6 mutations a child falling to 1; 500 fine-tuning steps of 512 rows at 0.04; at most 150 validation batches of 8192;
 Adagrad at 0.12 in batches of 512; the best 15 retrained.
 
-Three things differ, and each is an option. The fine-tuning steps go four times through 65,536 rows instead of once
-through 256,000 (`score.fine_tune_rows`), whose features are most of the cost. A log too short for 15,000 supernet steps
+Three things differ, and each is an option. The fine-tuning steps draw their batches from 65,536 rows instead of
+256,000 (`score.fine_tune_rows`), whose features are most of the cost. A log too short for 15,000 supernet steps
 is read in smaller batches and more often (`supernet.least_steps`). Retraining stops early, and so also serves logs that
 want several epochs; the published one epoch is `retrain.epochs = 1`."""
 
 FAST = NasOptions(
     supernet=NasSupernetOptions(learning_rate=0.05, most_epochs=3, full_path=0.02, warm_start=True),
-    score=NasScoreOptions(
-        fine_tune_rows=32_768, fine_tune_steps=256, fine_tune_learning_rate=0.01, rows=16_384
-    ),
+    score=NasScoreOptions(fine_tune_rows=32_768, fine_tune_steps=256, fine_tune_learning_rate=0.01, rows=16_384),
     evolution=EvolutionOptions(population=64, generations=56, tournament=32),
     retrain=RetrainOptions(top=4, finals=2, seeds=(0, 1)),
 )

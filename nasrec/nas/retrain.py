@@ -139,7 +139,6 @@ def write_model(run: SearchRun, arch: Arch, model: Subnet) -> None:
     save_weights(run.best / "weights.safetensors", model)
 
 
-
 def read_model(run: SearchRun) -> tuple[Subnet, Encoder]:
     """The winner that `write_model` wrote, and the encoder of its data; InputError names what is missing or damaged."""
     encoder, _ = load_keepsake(run.best / KEEPSAKE)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from nasrec.arch import Arch
 from nasrec.data.dataset import Dataset
@@ -20,10 +20,7 @@ from nasrec.model.subnet import Subnet
 from nasrec.model.supernet import Supernet
 from nasrec.nas.options import NasScoreOptions
 from nasrec.predict import inputs_of
-from nasrec.score import calibrate
-
-FORWARD_BATCH = 512  # rows a forward pass takes while scoring: small enough for the activations to stay in cache
-EPS = 1e-2  # Adagrad's, as in the supernet's training (NASRec)
+from nasrec.score import SCORE_BATCH, calibrate, head_inputs, tune_last
 
 
 @dataclass(frozen=True)
@@ -87,7 +84,10 @@ class ArchScorer:
             calibrate(subnet, self._calibration)
         clock.lap("extract_s")
         inherited = {name: value.detach().clone() for name, value in subnet.head.state_dict().items()}
-        fine_tune_head(subnet, self._fine_tune, self.options, clock)
+        inputs = head_inputs(subnet, self._fine_tune)
+        clock.lap("features_s")
+        tune_last(subnet.head, inputs, torch.from_numpy(self._fine_tune.labels), self.options)
+        clock.lap("fine_tune_s")
         tuned = {name: value.detach().clone() for name, value in subnet.head.state_dict().items()}
         logits = self._logits(subnet, (inherited, tuned))
         labels = self._validation.labels
@@ -99,62 +99,13 @@ class ArchScorer:
     def _logits(self, subnet: Subnet, heads: tuple[dict[str, Tensor], ...]) -> list[NDArray[np.float32]]:
         """Logits of the validation rows with each of `heads`, over features computed once and never kept."""
         found: list[list[NDArray[np.float32]]] = [[] for _ in heads]
-        for inputs in _features(subnet, self._validation):
+        device = subnet.head.get_parameter("weight").device
+        for batch in self._validation.batches(SCORE_BATCH, seed=None):
+            inputs = subnet.features_before_head(*inputs_of(batch, device))
             for logits, head in zip(found, heads, strict=True):
                 subnet.head.load_state_dict(head)
-                logits.append(subnet.head(inputs).squeeze(1).float().numpy())
+                logits.append(subnet.head(inputs).squeeze(1).float().cpu().numpy())
         return [np.concatenate(logits) for logits in found]
-
-
-def fine_tune_head(subnet: Subnet, rows: Dataset, options: NasScoreOptions, clock: _Clock | None = None) -> None:
-    """Post-training fine-tuning (NASRec): Adagrad on the last layer only, in place.
-
-    Batches are taken from `rows` in order, from the start again when they are used up. Nothing below the last layer
-    moves, so its inputs are computed once; rows that are used only once are computed when they are needed and not kept.
-    """
-    clock = clock or _Clock()
-    size, steps = min(options.fine_tune_batch, len(rows)), options.fine_tune_steps
-    optimizer = torch.optim.Adagrad(subnet.head.parameters(), lr=options.fine_tune_learning_rate, eps=EPS)
-    labels = torch.from_numpy(rows.labels)
-    per_pass = len(rows) // size
-    kept: list[Tensor] = []
-    batches = _in_batches(_features(subnet, rows), size)
-    for step in range(steps):
-        if step < per_pass:
-            inputs = next(batches)
-            if steps > per_pass:
-                kept.append(inputs)
-            clock.lap("features_s")
-        else:
-            inputs = kept[step % per_pass]
-        place = step % per_pass * size
-        optimizer.zero_grad()
-        logits = subnet.head(inputs).squeeze(1)
-        nn.functional.binary_cross_entropy_with_logits(logits, labels[place : place + size]).backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        clock.lap("fine_tune_s")
-
-
-def _features(subnet: Subnet, rows: Dataset) -> Iterator[Tensor]:
-    device = subnet.head.get_parameter("weight").device
-    for batch in rows.batches(FORWARD_BATCH, seed=None):
-        with torch.no_grad():
-            inputs = subnet.features_before_head(*inputs_of(batch, device))
-        yield inputs
-
-
-def _in_batches(pieces: Iterable[Tensor], size: int) -> Iterator[Tensor]:
-    """The rows of `pieces` in batches of `size`; what is left at the end is not given."""
-    waiting: list[Tensor] = []
-    count = 0
-    for piece in pieces:
-        waiting.append(piece)
-        count += len(piece)
-        if count >= size:
-            rows = torch.cat(waiting) if len(waiting) > 1 else waiting[0]
-            for start in range(0, count // size * size, size):
-                yield rows[start : start + size]
-            waiting, count = [rows[count // size * size :]], count % size
 
 
 class _Clock:
