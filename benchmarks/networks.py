@@ -20,7 +20,6 @@ from benchmarks import limits
 from benchmarks.timing import Work, waited_s
 from nasrec import kernels
 from nasrec.arch import Arch
-from nasrec.arch_file import read_arch
 from nasrec.data.batch import Batch
 from nasrec.data.features import Features, Table
 from nasrec.sampling import full_path
@@ -41,9 +40,6 @@ def architectures(kind: str, count: int) -> list[Arch]:
         return [full_path(FULL)]
     rng = np.random.default_rng(0)
     return [FULL.sample(rng, kind) for _ in range(count)]
-
-
-CRITEO_FULL = read_arch(Path(__file__).resolve().parents[1] / "examples" / "published" / "criteo_full.json").arch
 
 
 @dataclass

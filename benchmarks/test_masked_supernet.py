@@ -14,7 +14,8 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from benchmarks.masked_supernet import DenseTrainer, MaskedSupernet
-from benchmarks.networks import BATCH, CRITEO_FULL, Rows, architectures, features, flops, over, resident_bytes, told
+from benchmarks.networks import BATCH, Rows, architectures, features, flops, over, resident_bytes, told
+from benchmarks.published import CRITEO_FULL
 from nasrec.arch import Arch
 from nasrec.model.subnet import Subnet
 from nasrec.model.supernet import Supernet

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -22,7 +23,7 @@ STAGE_FORMAT = "nasrec.stage"
 
 
 @dataclass(frozen=True)
-class RunOf(Generic[Options]):
+class RunOf(ABC, Generic[Options]):
     """A run: where it lives, what data it reads, its options, and how many stages it does at a time.
 
     `workers` belongs to the run because it decides how many threads a stage gets, and torch's sums depend on that. A
@@ -37,9 +38,9 @@ class RunOf(Generic[Options]):
     FORMAT: ClassVar[str]
 
     @classmethod
+    @abstractmethod
     def kind(cls) -> type[Options]:
         """The class of the options."""
-        raise NotImplementedError
 
     @classmethod
     def create(cls, folder: Path, data: str, options: Options, workers: int = 1) -> Self:

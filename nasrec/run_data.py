@@ -24,6 +24,11 @@ def prepared_data(run: RunOf[Any]) -> Prepared:
     return Prepared.open(folder)
 
 
+def described(run: RunOf[Any], data: Prepared) -> dict[str, Any]:
+    """The run's data as its summary tells of them: source, rows of each split, inputs."""
+    return {"source": run.data, "rows": dict(data.split_rows), "features": data.features.to_json()}
+
+
 def kept_encoder(run: RunOf[Any], data: Prepared) -> KeptEncoder:
     """The copy of the vocabulary of `data` that the run's checkpoints name; InputError where they name another."""
     return keep_encoder(run.folder / VOCABULARY, data.folder)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, get_args
 
 import numpy as np
 
@@ -16,7 +16,8 @@ from nasrec.errors import InputError
 DENSE_WIDTHS = (16, 32, 64, 128, 256, 512, 768, 1024)
 SPARSE_WIDTHS = (16, 32, 48, 64)
 MAX_INPUTS = 4  # sampling and mutation cap a set of inputs at four (NASRec)
-SAMPLING = ("single-operator", "single-path", "any-path")  # strategies of `Space.sample`
+Sampling = Literal["single-operator", "single-path", "any-path"]  # strategies of `Space.sample`
+SAMPLING: tuple[Sampling, ...] = get_args(Sampling)
 
 _T = TypeVar("_T")
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from nasrec.data.prepared import Prepared
 from nasrec.run import Run
+from nasrec.run_data import described
 from nasrec.search.objectives import OBJECTIVES, hypervolume_curve
 
 SUMMARY_FORMAT = "nasrec.summary"
@@ -49,12 +50,7 @@ def summarise(
     return {
         "format": SUMMARY_FORMAT,
         "version": 1,
-        "data": {
-            "source": run.data,
-            "rows": {split: len(data.split(split)) for split in SPLITS},
-            "features": data.features.to_json(),
-            "optimum": optimum,
-        },
+        "data": {**described(run, data), "optimum": optimum},
         "options": run.options.model_dump(mode="json"),
         "search": {
             "objectives": list(OBJECTIVES),

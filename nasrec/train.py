@@ -21,7 +21,7 @@ from nasrec.distributed import ALONE, ranges_of_all, share_gradients, team
 from nasrec.errors import InputError, TrainingDiverged
 from nasrec.metrics import auc, log_loss
 from nasrec.predict import Inputs, inputs_of, pick_device, predict
-from nasrec.sampling import full_path, step_arch
+from nasrec.sampling import step_arch
 from nasrec.schedule import learning_rate
 from nasrec.train_options import EpochScore, TrainLog, TrainOptions
 
@@ -40,9 +40,7 @@ __all__ = [
     "TrainLog",
     "TrainOptions",
     "TrainingDiverged",
-    "full_path",
     "predict",
-    "step_arch",
     "train_subnet",
     "train_supernet",
 ]

@@ -15,7 +15,8 @@ from rich.console import Console
 
 from benchmarks import limits, process, report, roofline, timing
 from benchmarks.masked_supernet import MaskedSupernet
-from benchmarks.networks import CRITEO_FULL, Rows, features, flops, turns
+from benchmarks.networks import Rows, features, flops, turns
+from benchmarks.published import CRITEO_FULL
 from benchmarks.record import Case, Run
 from benchmarks.targets import TARGETS, Target, figures
 from benchmarks.timing import Samples, take_turns

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from nasrec.options import DataOptions, ScoreOptions, SpaceOptions
 from nasrec.sections import Bits, Count, Rate, Section
-from nasrec.space import DENSE_WIDTHS, SPARSE_WIDTHS
+from nasrec.space import DENSE_WIDTHS, SPARSE_WIDTHS, Sampling
 from nasrec.train_options import TrainOptions
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -43,7 +43,7 @@ class NasSupernetOptions(Section):
     learning_rate: Rate = 0.12
     full_path: Share = 0.2
     full_path_steps: Annotated[int, Field(ge=0)] | None = None
-    sampling: Literal["single-operator", "single-path", "any-path"] = "single-operator"
+    sampling: Sampling = "single-operator"
     path_warmup: Literal["full-path", "per-block", "any-path"] = "full-path"
     layernorm: bool = True
     warm_start: bool = False  # begin with the embedding tables of a DLRM

@@ -19,7 +19,7 @@ from nasrec.nas.score import ArchScorer
 from nasrec.nas.supernet import load_nas_supernet, remove_training_state, train_nas_supernet
 from nasrec.progress import stage
 from nasrec.run import RunOf
-from nasrec.run_data import prepared_data
+from nasrec.run_data import described, prepared_data
 
 Part = Literal["all", "truth", "scores", "report"]
 PARTS: tuple[Part, ...] = get_args(Part)
@@ -138,7 +138,7 @@ def _summarise(run: RankRun, data: Prepared) -> dict[str, Any]:
     return {
         "format": RANK_FORMAT,
         "version": 1,
-        "data": {"source": run.data, "rows": dict(data.split_rows), "features": data.features.to_json()},
+        "data": described(run, data),
         "options": options.model_dump(mode="json"),
         "diverged": sorted({number for number, _, _ in truths} - {row["subnet"] for row in rows}),
         "truth": {

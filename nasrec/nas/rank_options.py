@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
 from nasrec.nas.options import NasOptions, NasScoreOptions, NasSpaceOptions, NasSupernetOptions
+from nasrec.nas.rank_correlation import RESAMPLES
 from nasrec.options import DataOptions
 from nasrec.sections import Count, Rate, Section
+from nasrec.space import SAMPLING, Sampling
 from nasrec.train_options import TrainOptions
 
 Seed = Annotated[int, Field(ge=0)]
-Sampling = Literal["single-operator", "single-path", "any-path"]
 
 
 class TruthOptions(Section):
@@ -56,8 +57,8 @@ class RankOptions(Section):
     subnets: Count = 100
     supernet_seed: Seed | None = None
     truth_from: str | None = None
-    strategies: Annotated[tuple[Sampling, ...], Field(min_length=1)] = ("single-operator", "single-path", "any-path")
-    resamples: Count = 10_000
+    strategies: Annotated[tuple[Sampling, ...], Field(min_length=1)] = SAMPLING
+    resamples: Count = RESAMPLES
     data: DataOptions = DataOptions()
     space: NasSpaceOptions = NasSpaceOptions()
     supernet: NasSupernetOptions = NasSupernetOptions()

@@ -10,9 +10,9 @@ from nasrec.arch import Arch
 from nasrec.data.prepared import Prepared
 from nasrec.hardware import counts_of
 from nasrec.nas.run import SearchRun
+from nasrec.run_data import described
 
 SUMMARY_FORMAT = "nasrec.search_summary"
-SPLITS = ("train", "validation", "test")
 
 
 def summarise(
@@ -30,11 +30,7 @@ def summarise(
     return {
         "format": SUMMARY_FORMAT,
         "version": 1,
-        "data": {
-            "source": run.data,
-            "rows": {split: len(data.split(split)) for split in SPLITS},
-            "features": data.features.to_json(),
-        },
+        "data": described(run, data),
         "options": run.options.model_dump(mode="json"),
         "supernet": dict(supernet),
         "search": found,

@@ -224,7 +224,7 @@ print(built.bytes - nothing.bytes)
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.skipif(sys.platform != "linux", reason="left out: reads /proc, which only Linux has")
 def test_sums_of_large_tables_take_memory_once_they_are_trained() -> None:
     done = subprocess.run([sys.executable, "-c", BUILD_TABLES], capture_output=True, text=True, check=True)
     assert 60 * MIB < int(done.stdout) < 80 * MIB, "64 MiB of weights, as much again later"

@@ -141,7 +141,7 @@ def mapped_kib() -> int:
     return next(int(line.split()[1]) for line in lines if line.startswith("RssFile:"))
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.skipif(sys.platform != "linux", reason="left out: reads /proc, which only Linux has")
 def test_pages_of_a_mapped_array_can_be_released(tmp_path: Path) -> None:
     np.save(tmp_path / "ids.npy", np.arange(1 << 22, dtype=np.int32))
     array = map_array(tmp_path, "ids.npy", {"ids.npy": ("int32", (1 << 22,))})
