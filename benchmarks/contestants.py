@@ -27,6 +27,8 @@ from nasrec.model.baselines import BASELINES, Baseline
 from nasrec.model.embedding import EmbeddingTables
 from nasrec.model.linear import calibrate
 from nasrec.model.subnet import Subnet
+from nasrec.nas.presets import FUXICTR_STD
+from nasrec.nas.untrained import untrained_subnet
 
 MODELS = tuple(FUXICTR_MODELS)
 OPTIMIZERS = ("adagrad", "adam")
@@ -117,8 +119,8 @@ def searched(path: Path) -> dict[str, Arch]:
 
 
 def build_searched(arch: Arch) -> Build:
-    """How to build the network of an architecture."""
-    return lambda features, seed: Subnet(arch, features, generator=_generator(seed))
+    """How to build the network of an architecture; its tables start as FuxiCTR's do."""
+    return lambda features, seed: untrained_subnet(arch, features, seed, FUXICTR_STD)
 
 
 def macs(network: nn.Module, features: Features) -> int:

@@ -23,7 +23,9 @@ from small_run import ROWS, command, environment, succeed, summary_of, temporary
 from nasrec.files import remove_leftovers
 from nasrec.search.study import open_study, repair_journal
 
-pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="left out: watches processes through /proc, which only Linux has")
+pytestmark = pytest.mark.skipif(
+    not Path("/proc/self/stat").exists(), reason="left out: watches processes through /proc, which only Linux has"
+)
 MOST_CHANGES = 60
 PATIENCE_S = 120.0
 

@@ -70,6 +70,12 @@ class Dataset:
         step = next(step for step in range(int(len(self) * 0.6180339887), 0, -1) if math.gcd(step, len(self)) == 1)
         return Dataset(self._arrays, self._rows[np.arange(count) * step % len(self)])
 
+    def without_head(self, count: int) -> Dataset:
+        """The rows that are not among those of `head(count)`, in the order they have here."""
+        if not self._in_order or count >= len(self):
+            return Dataset(self._arrays, self._rows[count:])
+        return Dataset(self._arrays, np.setdiff1d(self._rows, self.head(count)._rows, assume_unique=True))
+
     def with_rows_of(self, other: Dataset) -> Dataset:
         """These rows and then those of `other`, another part of the same log; in the log's order where it is long."""
         if other._arrays is not self._arrays:

@@ -84,6 +84,12 @@ class EmbeddingTables(nn.Module):
             return _Lookup.apply(anchor, self, ids, offsets)  # type: ignore[no-untyped-call, no-any-return]
         return self._look_up(ids, offsets)
 
+    @torch.no_grad()
+    def redraw(self, std: float, generator: torch.Generator | None = None) -> None:
+        """Start anew from normal draws of deviation `std`: near 0, rare values overfit later."""
+        for table in self.tables:
+            table.normal_(0.0, std, generator=generator)
+
     def grad_sq_norm(self) -> float:
         """Squared norm of the pending gradient, repeated rows added up first, as of a dense gradient; 0 if none."""
         if not self._pending:

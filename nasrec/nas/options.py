@@ -46,7 +46,11 @@ class NasSupernetOptions(Section):
     sampling: Sampling = "single-operator"
     path_warmup: Literal["full-path", "per-block", "any-path"] = "full-path"
     layernorm: bool = True
-    warm_start: bool = False  # begin with the embedding tables of a DLRM
+    embedding_std: Rate | None = None  # of the tables as they start; None: Xavier normal
+    warm_start: bool = False  # begin with the embedding tables of a DLRM, which start by `embedding_std`
+    warm_epochs: Count = 1  # of that DLRM, at most: the best on validation counts
+    warm_batch_size: Count = 256
+    warm_learning_rate: Rate = 0.12
 
     def train_options(self, seed: int, rows: int) -> TrainOptions:
         """The trainer's options with this section's values, for a training on `rows` rows."""
@@ -64,6 +68,16 @@ class NasSupernetOptions(Section):
             path_warmup=self.path_warmup,
         )
 
+    def warm_options(self, seed: int) -> TrainOptions:
+        """The trainer's options for the DLRM of a warm start."""
+        return TrainOptions(
+            epochs=self.warm_epochs,
+            batch_size=self.warm_batch_size,
+            learning_rate=self.warm_learning_rate,
+            seed=seed,
+            patience=1,
+        )
+
     def _length(self, rows: int) -> tuple[int, int]:
         """Epochs, and rows of a batch."""
         batch = self.batch_size
@@ -77,9 +91,12 @@ class NasScoreOptions(ScoreOptions):
     """What one architecture costs to score with a supernet's weights; in float more rows are judged than on a chip.
 
     Its last layer is fine-tuned in `fine_tune_steps` steps of `fine_tune_batch` rows out of `fine_tune_rows` training
-    rows; it is judged on the first `rows` validation rows. `calibration_rows` set the ranges of quantised operators.
+    rows; it is judged on the first `rows` validation rows. A supernet that has read its training rows several times
+    knows them too well for that: with `fine_tune_on` "validation" the rows are the first of validation (half of it at
+    most), and the judged ones follow them. `calibration_rows` (of training) set the ranges of quantised operators.
     """
 
+    fine_tune_on: Literal["train", "validation"] = "train"
     fine_tune_rows: Count = 65_536
     fine_tune_steps: Annotated[int, Field(ge=0)] = 500
     rows: Count = 1_228_800
@@ -124,7 +141,8 @@ class RetrainOptions(Section):
 
     Each is trained with the first of `learning_rates` for at most `epochs` epochs, until validation has not improved
     for `patience` of them. The best `finals` are trained with every learning rate, and at their best one with every one
-    of `seeds`; the best mean over seeds wins.
+    of `seeds`; the best mean over seeds wins. Tables start Xavier normal, as NASRec's, or as normal draws of deviation
+    `embedding_std`: on a short log, starting near 0 keeps rare values from overfitting.
     """
 
     top: Count = 15
@@ -133,6 +151,7 @@ class RetrainOptions(Section):
     epochs: Count = 5
     patience: Count = 1
     batch_size: Count = 256
+    embedding_std: Rate | None = None
     seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (0, 1, 2, 3, 4)
 
     def train_options(self, seed: int, learning_rate: float) -> TrainOptions:

@@ -6,6 +6,8 @@ from nasrec.errors import InputError
 from nasrec.nas.options import EvolutionOptions, NasOptions, NasScoreOptions, NasSupernetOptions, RetrainOptions
 from nasrec.sections import changed
 
+FUXICTR_STD = 1e-4  # of the normal draws that embeddings start with (FuxiCTR 2.3.10, `embedding_initializer`)
+
 PAPER = NasOptions()
 """NASRec's numbers, from its official code: 128 random architectures and 240 generations of 8, tournaments of 64,
 6 mutations a child falling to 1; 500 fine-tuning steps of 512 rows at 0.04; at most 150 validation batches of 8192;
@@ -17,15 +19,33 @@ is read in smaller batches and more often (`supernet.least_steps`). Retraining s
 want several epochs; the published one epoch is `retrain.epochs = 1`."""
 
 FAST = NasOptions(
-    supernet=NasSupernetOptions(learning_rate=0.05, most_epochs=3, full_path=0.02, warm_start=True),
-    score=NasScoreOptions(fine_tune_rows=32_768, fine_tune_steps=256, fine_tune_learning_rate=0.01, rows=16_384),
+    supernet=NasSupernetOptions(
+        learning_rate=0.03,
+        most_epochs=1,
+        full_path=0.0,
+        embedding_std=FUXICTR_STD,
+        warm_start=True,
+        warm_epochs=3,
+        warm_batch_size=512,
+        warm_learning_rate=0.25,
+    ),
+    score=NasScoreOptions(
+        fine_tune_on="validation",
+        fine_tune_rows=32_768,
+        fine_tune_steps=256,
+        fine_tune_learning_rate=0.01,
+        rows=16_384,
+    ),
     evolution=EvolutionOptions(population=64, generations=56, tournament=32),
-    retrain=RetrainOptions(top=4, finals=2, seeds=(0, 1)),
+    retrain=RetrainOptions(
+        top=4, finals=2, learning_rates=(0.25, 0.12), batch_size=512, embedding_std=FUXICTR_STD, seeds=(0, 1)
+    ),
 )
 """A search of about an hour on two cores: 512 architectures instead of 2,048, each fine-tuned on 32,768 rows and judged
 on 16,384; fewer architectures retrained, with fewer seeds. Fewer steps than 500 ask for a lower rate: at 0.04 the first
-of them throw some last layers far off. The supernet starts with trained embeddings, at a lower learning rate, with a
-tenth of the path warm-up."""
+of them throw some last layers far off. In place of the path warm-up, the supernet starts with the embeddings of a DLRM
+that was trained until validation got no better, and moves them at a low rate. Networks of their own start with
+embeddings near 0."""
 
 PRESETS = {"paper": PAPER, "fast": FAST}
 

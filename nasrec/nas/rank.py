@@ -78,7 +78,14 @@ def _train_from_scratch(run: RankRun, number: int, seed: int, rate: float) -> di
     options = run.options
     arch = draw(options.space.space(), options.seed, number)
     with stage(f"subnet {number}, seed {seed}, learning rate {rate}: training", unit="rows") as progress:
-        found = train_from_scratch(arch, prepared_data(run), options.truth.train_options(seed, rate), progress)
+        truth = options.truth
+        found = train_from_scratch(
+            arch,
+            prepared_data(run),
+            truth.train_options(seed, rate),
+            embedding_std=truth.embedding_std,
+            progress=progress,
+        )
         progress.note("diverged" if found["log_loss"] is None else f"validation log loss {found['log_loss']:.4f}")
     return found
 

@@ -22,12 +22,14 @@ class TruthOptions(Section):
 
     At most `epochs` epochs with each of `learning_rates`, until validation has not improved for `patience` of them; the
     rate best on validation counts. The first `repeated` subnets are trained with each of `seeds`, which says how much
-    of the truth is chance, and have the mean as their truth; all others with the first seed only.
+    of the truth is chance, and have the mean as their truth; all others with the first seed only. Tables start Xavier
+    normal, or as normal draws of deviation `embedding_std`.
     """
 
     epochs: Count = 1
     patience: Count = 1
     batch_size: Count = 256
+    embedding_std: Rate | None = None
     learning_rates: Annotated[tuple[Rate, ...], Field(min_length=1)] = (0.12, 0.3)
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = (0, 1)
     repeated: Annotated[int, Field(ge=0)] = 5

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import torch
 
 from nasrec.arch import Arch
 from nasrec.data.prepared import Prepared
 from nasrec.errors import TrainingDiverged
 from nasrec.metrics import auc, log_loss
-from nasrec.model.subnet import Subnet
+from nasrec.nas.untrained import untrained_subnet
 from nasrec.predict import predict
 from nasrec.progress import Report
 from nasrec.space import Space
@@ -24,15 +23,22 @@ def draw(space: Space, seed: int, number: int) -> Arch:
 
 
 def train_from_scratch(
-    arch: Arch, data: Prepared, options: TrainOptions, progress: Report | None = None
+    arch: Arch,
+    data: Prepared,
+    options: TrainOptions,
+    *,
+    embedding_std: float | None = None,
+    progress: Report | None = None,
 ) -> dict[str, Any]:
     """Train `arch` standalone, without LayerNorm: what it reached, as plain values.
+
+    `embedding_std`: see `nasrec.nas.untrained.untrained_subnet`.
 
     `log_loss` and `auc` on validation at the best epoch, `test` with both at the same weights, and `by_epoch`, the
     validation log losses. Where the training diverges, `diverged` says how, and all others are None.
     """
     train, validation, test = (data.split(name) for name in ("train", "validation", "test"))
-    model = Subnet(arch, data.features, generator=torch.Generator().manual_seed(options.seed))
+    model = untrained_subnet(arch, data.features, options.seed, embedding_std)
     try:
         log = train_subnet(model, train, validation, options, progress=progress)
     except TrainingDiverged as error:

@@ -9,8 +9,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import torch
-
 from nasrec.arch import Arch
 from nasrec.arch_file import read_arch, write_arch
 from nasrec.checkpoint import load_checkpoint, save_weights
@@ -21,6 +19,7 @@ from nasrec.metrics import auc, log_loss
 from nasrec.model.optimizer import load_weights
 from nasrec.model.subnet import Subnet
 from nasrec.nas.run import SearchRun
+from nasrec.nas.untrained import untrained_subnet
 from nasrec.predict import predict
 from nasrec.progress import stage
 from nasrec.run_data import kept_encoder, prepared_data
@@ -75,7 +74,7 @@ def retrain_best(run: SearchRun, best: Sequence[Arch]) -> dict[str, Any]:
 def train_on_train(run: SearchRun, name: str, arch: Arch, rate: float, seed: int) -> dict[str, Any]:
     """Stage `name`: train `arch` on train until validation gets no better; `log_loss` is None where it diverged."""
     data, options = prepared_data(run), run.options.retrain.train_options(seed, rate)
-    model = Subnet(arch, data.features, generator=torch.Generator().manual_seed(seed))
+    model = untrained_subnet(arch, data.features, seed, run.options.retrain.embedding_std)
     checkpoint = run.trainings / f"{name}.safetensors"
     train, validation = data.split("train"), data.split("validation")
     encoder = kept_encoder(run, data)
@@ -117,7 +116,7 @@ def train_winner(run: SearchRun, arch: Arch, choice: Mapping[str, Any]) -> list[
 def _train_on_both(run: SearchRun, arch: Arch, rate: float, epochs: int, seed: int) -> dict[str, Any]:
     data = prepared_data(run)
     options = replace(run.options.retrain.train_options(seed, rate), stop_after=epochs, patience=None)
-    model = Subnet(arch, data.features, generator=torch.Generator().manual_seed(seed))
+    model = untrained_subnet(arch, data.features, seed, run.options.retrain.embedding_std)
     rows = data.split("train").with_rows_of(data.split("validation"))
     checkpoint = run.trainings / f"winner-{seed}.safetensors"
     with stage(f"winner, seed {seed}: training", unit="rows") as progress:

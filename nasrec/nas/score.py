@@ -63,11 +63,18 @@ class ArchScorer:
     """
 
     def __init__(self, supernet: Supernet, train: Dataset, validation: Dataset, options: NasScoreOptions) -> None:
-        """`train` gives the rows for fine-tuning, `validation` those for the score; neither may be empty."""
+        """`validation` gives the rows for the score, `options.fine_tune_on` says which gives those for fine-tuning.
+
+        Neither may be empty.
+        """
         self.supernet = supernet.eval()
         self.options = options
         self._fine_tune = train.head(options.fine_tune_rows)
         self._calibration = train.head(options.calibration_rows)
+        if options.fine_tune_on == "validation":
+            taken = min(options.fine_tune_rows, len(validation) // 2)
+            self._fine_tune = validation.head(taken)
+            validation = validation.without_head(taken)
         self._validation = validation.head(options.rows)
         space = supernet.space
         self._quantised = (space.weight_bits, space.input_bits) != ((32,), (32,))

@@ -4,30 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
 from torch import nn
 
 from nasrec.checkpoint import load_checkpoint, restore, save_weights
 from nasrec.data.features import Features
 from nasrec.data.keepsake import VOCABULARY, keep_encoder
 from nasrec.data.prepared import Prepared
-from nasrec.model.baselines import BASELINES
 from nasrec.model.optimizer import load_weights
 from nasrec.model.supernet import Supernet
 from nasrec.nas.options import NasOptions
+from nasrec.nas.untrained import untrained_dlrm, untrained_supernet
 from nasrec.progress import stage
-from nasrec.train import TrainLog, TrainOptions, train_subnet, train_supernet
+from nasrec.train import TrainLog, train_subnet, train_supernet
 
 CHECKPOINT = "training.safetensors"  # with the optimiser's state; gone when the training is done
 EMBEDDINGS = "embeddings.safetensors"  # with `warm_start`: the DLRM's checkpoint, gone as well
 WEIGHTS = "supernet.safetensors"
-WARM_BATCH, WARM_RATE = 256, 0.12  # of that DLRM
-
-
-def untrained_supernet(features: Features, options: NasOptions) -> Supernet:
-    """The supernet as its training begins; its weights depend on `options.seed`."""
-    generator = torch.Generator().manual_seed(options.seed)
-    return Supernet(options.space.space(), features, layernorm=options.supernet.layernorm, generator=generator)
 
 
 def train_nas_supernet(folder: Path, data: Prepared, options: NasOptions, title: str = "supernet") -> TrainLog:
@@ -50,11 +42,12 @@ def train_nas_supernet(folder: Path, data: Prepared, options: NasOptions, title:
 
 
 def _trained_dlrm(folder: Path, data: Prepared, options: NasOptions, title: str) -> nn.Module:
-    """A DLRM trained for one epoch, as NASRec trains its networks; its checkpoint stays until the supernet is done."""
-    model = BASELINES["dlrm"](data.features, generator=torch.Generator().manual_seed(options.seed))
-    section = TrainOptions(epochs=1, batch_size=WARM_BATCH, learning_rate=WARM_RATE, seed=options.seed)
+    """The DLRM at its best epoch on validation; its checkpoint stays until the supernet is done."""
+    model = untrained_dlrm(data.features, options)
+    section = options.supernet.warm_options(options.seed)
+    train, validation = data.split("train"), data.split("validation")
     with stage(f"{title}: embeddings", unit="rows") as progress:
-        train_subnet(model, data.split("train"), None, section, checkpoint=folder / EMBEDDINGS, progress=progress)
+        train_subnet(model, train, validation, section, checkpoint=folder / EMBEDDINGS, progress=progress)
     return model
 
 

@@ -24,6 +24,9 @@ class Heads(Rows):
     def head(self, count: int) -> Heads:
         return self.take(np.arange(min(count, len(self))))
 
+    def without_head(self, count: int) -> Heads:
+        return self.take(np.arange(count, len(self)))
+
     def batch(self, rows: slice) -> Heads:
         return self.take(np.arange(len(self))[rows])
 
@@ -61,6 +64,18 @@ def test_a_score_is_what_the_fine_tuned_subnet_predicts(bits: tuple[int, ...]) -
     assert score.auc == pytest.approx(auc(logits, judged.labels), abs=1e-6)
     assert scorer(arch) == score and ArchScore.from_json(score.to_json()) == score
     assert min(cost.extract_s, cost.features_s, cost.fine_tune_s, cost.judge_s) > 0
+
+
+@pytest.mark.parametrize(("wanted", "taken"), [(300, 300), (5000, 350)])
+def test_fine_tuned_on_validation_the_rows_judged_are_others(wanted: int, taken: int) -> None:
+    net, validation = supernet(), rows_of(700, seed=1)
+    options = NasScoreOptions(fine_tune_on="validation", fine_tune_rows=wanted, fine_tune_steps=20, fine_tune_batch=100)
+    arch = net.space.sample(np.random.default_rng(2))
+    score = ArchScorer(net, rows_of(900), validation, options)(arch)
+    model = net.extract(arch).eval()
+    tune_head(model, validation.head(taken), options)
+    judged = validation.without_head(taken)
+    assert score.log_loss == pytest.approx(log_loss(predict(model, judged), judged.labels), abs=1e-6)
 
 
 def test_without_steps_nothing_is_fine_tuned() -> None:

@@ -87,6 +87,14 @@ def test_head_and_labels(arrays: Arrays) -> None:
     assert np.array_equal(data.batch(np.array([2, 0])).labels, arrays.labels[[12, 10]])
 
 
+def test_without_head_holds_every_other_row(arrays: Arrays, large: Dataset) -> None:
+    for data in (Dataset(arrays, np.arange(20, 10, -1)), large):
+        for count in (0, 3, len(data), len(data) + 1):
+            head, rest = data.head(count)._rows.tolist(), data.without_head(count)._rows.tolist()
+            assert sorted(head + rest) == sorted(data._rows.tolist()) and not set(head) & set(rest)
+            assert rest == [row for row in data._rows.tolist() if row in set(rest)]
+
+
 def test_an_id_beyond_a_multi_hot_table(tmp_path: Path) -> None:
     arrays = make(tmp_path, np.random.default_rng(1))
     ids, offsets = np.load(tmp_path / bag_ids(1)), np.load(tmp_path / bag_offsets(1))

@@ -26,7 +26,8 @@ from nasrec.nas.presets import preset
 from nasrec.nas.retrain import read_model, retrain_best
 from nasrec.nas.run import SearchRun
 from nasrec.nas.search import search
-from nasrec.nas.supernet import copy_tables, untrained_supernet
+from nasrec.nas.supernet import copy_tables
+from nasrec.nas.untrained import untrained_supernet
 from nasrec.predict import predict
 from nasrec.score_run import score_run
 from nasrec.sections import set_by_key
