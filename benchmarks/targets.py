@@ -127,6 +127,10 @@ TARGETS = (
            ({"pass": ("forward",)},), 2, ("torch", *COMPILED), 1, 1, beyond=True),
     Target("low-rank cross, forward + backward", "best torch", "low_rank_cross",
            ({"pass": ("forward+backward",)},), 2, ("torch", *COMPILED), 1, 1, beyond=True),
+    Target("layer normalisation, forward, rows of 16", "torch", "layer_norm",
+           ({"pass": ("forward",), "dim": (16,)},), 1, ("torch",), 1, 1, beyond=True),
+    Target("layer normalisation, forward + backward, rows of 16", "torch", "layer_norm",
+           ({"pass": ("forward+backward",), "dim": (16,)},), 1, ("torch",), 1, 1, beyond=True),
     Target("attention, forward + backward", "torch, fused", "attention",
            ({"pass": ("forward+backward",)},), 4, ("torch",), 1, 1, beyond=True),
 )  # fmt: skip

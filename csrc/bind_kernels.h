@@ -11,6 +11,7 @@ void add_embedding_bag(pybind11::module_& module);
 void add_embedding_bag_update(pybind11::module_& module);
 void add_fm_interaction(pybind11::module_& module);
 void add_intern_keys(pybind11::module_& module);
+void add_layer_norm(pybind11::module_& module);
 void add_low_rank_cross(pybind11::module_& module);
 
 }  // namespace bind

@@ -11,5 +11,6 @@ PYBIND11_MODULE(_kernels, module) {
   bind::add_embedding_bag_update(module);
   bind::add_fm_interaction(module);
   bind::add_intern_keys(module);
+  bind::add_layer_norm(module);
   bind::add_low_rank_cross(module);
 }

@@ -1,4 +1,4 @@
-// What the rows of embedding tables need beside whole registers: square roots, sums of lanes, prefetching.
+// What short rows need beside whole registers: square roots, sums of lanes, prefetching.
 #pragma once
 
 #include "floats.h"
@@ -26,15 +26,17 @@ inline Floats square_root(const Floats& value) {
 // The sum of the lanes: the halves of the register are added, then their halves, down to one.
 inline float sum_lanes(const Floats& value) {
 #if defined(__AVX512F__)
-  const Floats by8 = value + __builtin_shufflevector(value, value, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7);
-  const Floats by4 = by8 + __builtin_shufflevector(by8, by8, 4, 5, 6, 7, 0, 1, 2, 3, 4, 5, 6, 7, 0, 1, 2, 3);
-  const Floats by2 = by4 + __builtin_shufflevector(by4, by4, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1);
-#elif defined(__AVX2__)
-  const Floats by4 = value + __builtin_shufflevector(value, value, 4, 5, 6, 7, 0, 1, 2, 3);
-  const Floats by2 = by4 + __builtin_shufflevector(by4, by4, 2, 3, 0, 1, 2, 3, 0, 1);
+  const NarrowFloats by8 = __builtin_shufflevector(value, value, 0, 1, 2, 3, 4, 5, 6, 7) +
+                           __builtin_shufflevector(value, value, 8, 9, 10, 11, 12, 13, 14, 15);
 #else
-  const Floats by2 = value + __builtin_shufflevector(value, value, 2, 3, 0, 1);
+  const Floats& by8 = value;
 #endif
+#if defined(__AVX2__)
+  const auto by4 = __builtin_shufflevector(by8, by8, 0, 1, 2, 3) + __builtin_shufflevector(by8, by8, 4, 5, 6, 7);
+#else
+  const Floats& by4 = by8;
+#endif
+  const auto by2 = by4 + __builtin_shufflevector(by4, by4, 2, 3, 0, 1);
   return by2[0] + by2[1];
 }
 

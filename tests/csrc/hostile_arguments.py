@@ -173,6 +173,16 @@ def intern_keys(r: random.Random) -> Arguments:
     return [filler(r).integers(0, 40, r.choice(SIZES), np.uint64), *table, r.choice([0, 1, 7])]
 
 
+def layer_norm(r: random.Random) -> Arguments:
+    dim = r.choice([*SIZES, 70])
+    return [floats(r, r.choice(SIZES), dim), floats(r, dim), floats(r, dim), r.choice([1e-5, 1e-3, 1.0])]
+
+
+def layer_norm_backward(r: random.Random) -> Arguments:
+    x, weight, _, eps = layer_norm(r)
+    return [x, weight, floats(r, *x.shape), eps]
+
+
 def low_rank_cross(r: random.Random) -> Arguments:
     batch, dim, rank = r.choice([*SIZES, 70]), r.choice(SIZES), r.choice(SIZES)
     sizes = [(batch, dim), (batch, dim), (rank, dim), (dim, rank), (dim,)]
@@ -358,6 +368,8 @@ MAKERS: dict[str, Callable[[random.Random], Arguments]] = {
     "nasrec.fm_interaction": interaction,
     "nasrec.fm_interaction_backward": fm_interaction_backward,
     "nasrec.intern_keys": intern_keys,
+    "nasrec.layer_norm": layer_norm,
+    "nasrec.layer_norm_backward": layer_norm_backward,
     "nasrec.low_rank_cross": low_rank_cross,
     "nasrec.low_rank_cross_backward": low_rank_cross_backward,
     "nasrec.set_isa": lambda r: [r.choice(["portable", "avx2", "avx512"])],

@@ -102,6 +102,34 @@ def test_low_rank_cross(batch: int, dim: int, rank: int, seed: int) -> None:
         assert_within(results, expected, (rounding + (batch + dim) * EPS) * bound)
 
 
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 70), st.integers(1, 90), st.sampled_from([1e-5, 1e-2, 1.0]), SEEDS)
+@example(1, 1, 1e-5, 0)
+@example(700, 16, 1e-5, 0)
+@example(5, 1024, 1e-5, 0)
+def test_layer_norm(rows: int, dim: int, eps: float, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    x, grad = (rng.standard_normal((rows, dim)).astype(np.float32) for _ in range(2))
+    weight, bias = (rng.standard_normal(dim).astype(np.float32) for _ in range(2))
+    exact = [torch.from_numpy(v.astype(np.float64)).requires_grad_() for v in (x, weight, bias)]
+    expected = torch.nn.functional.layer_norm(exact[0], (dim,), exact[1], exact[2], float(np.float32(eps)))
+    slopes = torch.autograd.grad(expected, exact, torch.from_numpy(grad.astype(np.float64)))
+    # The mean is off by dim + 2 roundings of the largest number; the scale enlarges that, for a number and for all.
+    deviation = x.astype(np.float64).std(axis=1, keepdims=True)
+    scale, root = 1 / np.sqrt(np.square(deviation) + np.float32(eps)), dim**0.5
+    largest = np.abs(x).max(axis=1, keepdims=True, initial=0)
+    moved = 2 * scale * largest * (1 + root) + root
+    got = same_bits(on_every_machine(lambda: kernels.layer_norm(x, weight, bias, eps)))
+    assert_within([got], expected.detach().numpy(), (dim + 12) * EPS * (np.abs(weight) * moved + np.abs(bias)))
+    steepest = np.abs(grad * weight).max(axis=1, keepdims=True, initial=0)
+    of_x = scale * steepest * ((1 + 2 * scale * largest) * (2 + root) + (1 + root) * (1 + moved))
+    bounds = (of_x, (np.abs(grad) * (moved + root)).sum(axis=0), np.abs(grad).sum(axis=0))
+    found = on_every_machine(lambda: kernels.layer_norm_backward(x, weight, grad, eps))
+    for place, (slope, bound) in enumerate(zip(slopes, bounds, strict=True)):
+        got = same_bits([result[place] for result in found])
+        assert_within([got], slope.numpy(), (dim + rows + 12) * EPS * bound)
+
+
 def test_by_hand() -> None:
     x = np.array([[[1, 2], [3, 4], [5, 6]]], np.float32)
     assert kernels.dot_interaction(x).tolist() == [[11, 17, 39]]  # (1,0), (2,0), (2,1)
@@ -111,6 +139,8 @@ def test_by_hand() -> None:
     assert kernels.fm_interaction(x).tolist() == [[9**2 - 35, 12**2 - 56]]
     assert kernels.dot_interaction(x[:, :1]).shape == (1, 0)
     assert kernels.fm_interaction(x[:, :1]).tolist() == [[0, 0]]
+    two = np.ones(2, np.float32)
+    assert kernels.layer_norm(np.array([[1, 5]], np.float32), 2 * two, two, 12.0).tolist() == [[0, 2]]  # +-2 / 4
     row, bias = np.array([[2, 3]], np.float32), np.array([1, -1], np.float32)
     down, up = np.array([[1, 10]], np.float32), np.array([[1], [2]], np.float32)
     assert kernels.low_rank_cross(row, row, down, up, bias).tolist() == [[2 * 33 + 2, 3 * 63 + 3]]
@@ -222,6 +252,17 @@ ONES = np.ones((2, 3, 4), np.float32)
             lambda: kernels.low_rank_cross(ONES[0], ONES[0], ONES[0], ONES[0], ONES[0, 0]),
             ValueError,
             r"up: shape \(3, 4\), expected \(4, 3\)",
+        ),
+        (
+            lambda: kernels.layer_norm(ONES[0], ONES[0, 0], ONES[0, :, 0].copy(), 1e-5),
+            ValueError,
+            r"bias: shape \(3\), expected \(4\)",
+        ),
+        (lambda: kernels.layer_norm(ONES[0], ONES[0, 0], ONES[0, 0], 0.0), ValueError, "eps: 0.0.*, expected a pos"),
+        (
+            lambda: kernels.layer_norm_backward(ONES[0], ONES[0, 0], ONES[0, :2], 1e-5),
+            ValueError,
+            r"grad: shape \(2, 4\), expected \(3, 4\)",
         ),
         (
             lambda: kernels.low_rank_cross_backward(

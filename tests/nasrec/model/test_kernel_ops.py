@@ -15,6 +15,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from nasrec import kernels
 from nasrec.model.interaction import attention, dot_interaction, fm_interaction, low_rank_cross
+from nasrec.model.norm import layer_norm
 
 OPS = torch.ops.nasrec
 UNIT = 2.0**-24  # rounding of float32; of bfloat16 2^-9
@@ -96,6 +97,23 @@ def dot_case(diagonal: bool) -> Case:
     )  # fmt: skip
 
 
+def norm_reference(x: Any, weight: Any, bias: Any) -> Any:
+    difference = x - x.mean(-1, keepdims=True)
+    return difference / np.sqrt(np.square(difference).mean(-1, keepdims=True) + 1) * weight + bias
+
+
+def norm_size(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """The mean is off by roundings of the largest number, and so is every number; eps is 1, the scale at most 1."""
+    return weight * (2 * x.amax() * (1 + x.shape[-1] ** 0.5) + x.shape[-1] ** 0.5) + bias
+
+
+def norm_slopes(x: Tensor, weight: Tensor, bias: Tensor, grad: Tensor) -> tuple[Tensor, ...]:
+    root = x.shape[-1] ** 0.5
+    moved = 2 * x.amax() * (1 + root) + root
+    of_x = (grad.amax() * weight.amax()) * ((1 + 2 * x.amax()) * (2 + root) + (1 + root) * (1 + moved))
+    return of_x.expand(x.shape), grad.sum((0, 1)) * (moved + root), grad.sum((0, 1))
+
+
 CASES = {
     "dot_interaction": dot_case(diagonal=False),
     "dot_interaction_diagonal": dot_case(diagonal=True),
@@ -108,6 +126,10 @@ CASES = {
     "low_rank_cross": Case(
         low_rank_cross, OPS.low_rank_cross.default, lambda b: [(b, 7), (b, 7), (3, 7), (7, 3), (7,)], (),
         cross_reference, 20, cross_reference, cross_slopes,
+    ),
+    "layer_norm": Case(
+        lambda x, weight, bias: layer_norm(x, weight, bias, 1.0), OPS.layer_norm.default,
+        lambda b: [(b, 4, 7), (7,), (7,)], (1.0,), norm_reference, 40, norm_size, norm_slopes,
     ),
     "attention": Case(
         lambda qkv: attention(qkv, HEADS), OPS.attention.default, lambda b: [(b, 5, 24)], (HEADS,),
