@@ -19,6 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.ctr_peers import FUXICTR_MODELS, LIBRARIES, Peer
 from nasrec.arch import Arch
+from nasrec.arch_file import read_arch
 from nasrec.data.features import Features, Table
 from nasrec.errors import InputError
 from nasrec.files import read_json
@@ -106,6 +107,9 @@ def searched(path: Path) -> dict[str, Arch]:
     archs: dict[str, Arch] = {}
     for file in files:
         data = read_json(file)
+        if isinstance(data, Mapping) and {"blocks", "micro"} & set(data):
+            archs[file.stem] = read_arch(file).arch
+            continue
         entries = data if isinstance(data, list) else [data]
         for number, entry in enumerate(entries):
             where = f"{file}[{number}]"

@@ -18,6 +18,7 @@ from benchmarks.contestants import MODELS, Contestant, build_searched, hand_made
 from benchmarks.ctr_peers import LIBRARIES, Peer, columns, fuxictr
 from benchmarks.paired import difference
 from benchmarks.trainings import Point
+from nasrec.arch_file import write_arch
 from nasrec.data.features import Features, Table
 from nasrec.data.prepare import prepare
 from nasrec.data.synthetic import SyntheticLog
@@ -150,9 +151,10 @@ def test_searched_architectures_are_read_in_every_form(tmp_path: Path) -> None:
     (tmp_path / "few.json").write_text(json.dumps([arch.to_json() for arch in archs[:2]]))
     (tmp_path / "one.json").write_text(json.dumps({"candidate": {"arch": archs[2].to_json()}}))
     (tmp_path / "official.json").write_text(json.dumps(official_from_arch(archs[0])))
+    write_arch(tmp_path / "winner.json", archs[1], FEATURES)
     found = searched(tmp_path)
-    assert list(found) == ["few/0", "few/1", "official", "one"]
-    assert [found["few/0"], found["few/1"], found["one"]] == archs
+    assert list(found) == ["few/0", "few/1", "official", "one", "winner"]
+    assert [found["few/0"], found["few/1"], found["one"]] == archs and found["winner"] == archs[1]
     assert found["official"].blocks[0].dense_width == archs[0].blocks[0].dense_width
     assert searched(tmp_path / "few.json") == {"few/0": archs[0], "few/1": archs[1]}
     (tmp_path / "none").mkdir()
