@@ -41,7 +41,7 @@ FAST = NasOptions(
         top=4, finals=2, learning_rates=(0.25, 0.12), batch_size=512, embedding_std=FUXICTR_STD, seeds=(0, 1)
     ),
 )
-"""A search of about an hour on two cores: 512 architectures instead of 2,048, each fine-tuned on 32,768 rows and judged
+"""A search for two cores: 512 architectures instead of 2,048, each fine-tuned on 32,768 rows and judged
 on 16,384; fewer architectures retrained, with fewer seeds. Fewer steps than 500 ask for a lower rate: at 0.04 the first
 of them throw some last layers far off. In place of the path warm-up, the supernet starts with the embeddings of a DLRM
 that was trained until validation got no better, and moves them at a low rate. Networks of their own start with

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 import torch
 
 from nasrec.arch import Arch
@@ -11,34 +14,34 @@ from nasrec.model.subnet import Subnet
 from nasrec.model.supernet import Supernet
 from nasrec.nas.options import NasOptions
 
+_Model = TypeVar("_Model", Subnet, Supernet, DLRM)
+
 
 def untrained_subnet(arch: Arch, features: Features, seed: int, embedding_std: float | None = None) -> Subnet:
     """`arch` standalone; its tables start Xavier normal, or as normal draws of deviation `embedding_std`."""
-    generator = _generator(seed)
-    subnet = Subnet(arch, features, generator=generator)
-    if embedding_std is not None:
-        subnet.embeddings.redraw(embedding_std, generator)
-    return subnet
+    return _untrained(lambda generator: Subnet(arch, features, generator=generator), seed, embedding_std)
 
 
 def untrained_supernet(features: Features, options: NasOptions) -> Supernet:
     """The supernet of a search; its weights depend on `options.seed`."""
-    generator = _generator(options.seed)
-    section = options.supernet
-    supernet = Supernet(options.space.space(), features, layernorm=section.layernorm, generator=generator)
-    if section.embedding_std is not None:
-        supernet.embeddings.redraw(section.embedding_std, generator)
-    return supernet
+    space, section = options.space.space(), options.supernet
+    return _untrained(
+        lambda generator: Supernet(space, features, layernorm=section.layernorm, generator=generator),
+        options.seed,
+        section.embedding_std,
+    )
 
 
 def untrained_dlrm(features: Features, options: NasOptions) -> DLRM:
     """The DLRM whose tables a supernet with `warm_start` begins with."""
-    generator = _generator(options.seed)
-    model = DLRM(features, generator=generator)
-    if options.supernet.embedding_std is not None:
-        model.embeddings.redraw(options.supernet.embedding_std, generator)
+    return _untrained(
+        lambda generator: DLRM(features, generator=generator), options.seed, options.supernet.embedding_std
+    )
+
+
+def _untrained(build: Callable[[torch.Generator], _Model], seed: int, embedding_std: float | None) -> _Model:
+    generator = torch.Generator().manual_seed(seed)
+    model = build(generator)
+    if embedding_std is not None:
+        model.embeddings.redraw(embedding_std, generator)
     return model
-
-
-def _generator(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
