@@ -11,8 +11,10 @@ from nasrec.errors import InputError
 EMBEDDING_DIM = 16  # every embedding and every sparse row has this length (NASRec search space)
 DSI_ROWS = 8  # the dense-sparse interaction appends 8 rows of 16 = 128 numbers (NASRec search space)
 
-DENSE_OPS = ("fc", "dot", "gating", "sum")
-SPARSE_OPS = ("efc", "attention")
+NASREC_DENSE_OPS = ("fc", "dot", "gating", "sum")
+NASREC_SPARSE_OPS = ("efc", "attention")
+DENSE_OPS = (*NASREC_DENSE_OPS, "deep", "bilinear")  # NASRec has neither of these two, nor skip
+SPARSE_OPS = (*NASREC_SPARSE_OPS, "skip")
 
 
 @dataclass(frozen=True)

@@ -110,7 +110,7 @@ def draw(
 
 @arch_app.command("space")
 def space_command(
-    space: Annotated[str, typer.Option(help="small (autoctr) or full (xlarge)")] = "full",
+    space: Annotated[str, typer.Option(help="small (autoctr), full (xlarge) or extended")] = "full",
     blocks: Annotated[int, typer.Option(min=1, help="blocks in a row")] = 7,
     as_json: Annotated[bool, typer.Option("--json", help="print whole numbers as JSON")] = False,
 ) -> None:
@@ -167,7 +167,7 @@ def _numbers(text: str) -> list[int]:
 
 def _table(found: ArchFile, counts: Counts) -> Table:
     """One row a block and one for the head; what is dead stands in brackets."""
-    from nasrec.liveness import live_blocks
+    from nasrec.liveness import PAIRED, live_blocks
 
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
     for name in ("block", "dense ← inputs", "sparse ← inputs", "mergers"):
@@ -175,8 +175,8 @@ def _table(found: ArchFile, counts: Counts) -> Table:
     for name in ("MACs", "parameters"):
         table.add_column(name, justify="right", no_wrap=True)
     for block, live, part in zip(found.arch.blocks, live_blocks(found.arch), counts.parts, strict=False):
-        reads = [*map(str, block.dense_inputs)] if {"fc", "dot"} & set(block.dense_ops) else []
-        reads += [f"{block.left}|{block.right}"] if {"gating", "sum"} & set(block.dense_ops) else []
+        reads = [*map(str, block.dense_inputs)] if set(block.dense_ops) - PAIRED else []
+        reads += [f"{block.left}|{block.right}"] if PAIRED & set(block.dense_ops) else []
         dense = f"{'+'.join(block.dense_ops)} {block.dense_width} ← {' '.join(reads)}"
         sparse = f"{'+'.join(block.sparse_ops)} {block.sparse_width} ← {' '.join(map(str, block.sparse_inputs))}"
         mergers = [

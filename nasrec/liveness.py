@@ -13,6 +13,7 @@ from nasrec.arch import DENSE_OPS, DSI_ROWS, EMBEDDING_DIM, FLOAT, SPARSE_OPS, A
 from nasrec.space import Space
 
 PAIRED = {"gating", "sum"}  # operators that read `left` and `right`
+READ_ROWS = {"dot", "deep", "bilinear"}  # dense operators that read `sparse_inputs` as well
 
 
 @dataclass(frozen=True)
@@ -64,8 +65,9 @@ def canonical(arch: Arch, space: Space | None = None, *, dense: int | None = Non
     Two genotypes with equal forms compute the same logits from the same weights (of a supernet, or by official names),
     cost the same and score the same: compare these in a search. Unread are: operators, widths and bits of dead
     branches, inputs that no running operator reads, switched-on mergers into outputs that nobody reads, bits of a
-    merger or a sum that has no weights. Where sum is the only one to read them, left and right are put in order; so
-    are operators (three or more are then added in another order, to rounding).
+    merger, a sum or a skip that has no weights. Where sum is the only one to read them, left and right are put in
+    order; so are operators (three or more are then added in another order, to rounding). Forms may differ where a skip
+    cuts off the only rows that tell two genotypes apart, or passes on what another skip passes on.
 
     Dead blocks stay, for a block's number names its weights: `network` drops them. The fixed values are the plainest
     there are, or with `space` its first operators and bits and its smallest widths, so that the form is in the space
@@ -90,7 +92,9 @@ def canonical(arch: Arch, space: Space | None = None, *, dense: int | None = Non
         if not live.dense:
             form |= {"dense_ops": (dense_op,), "dense_width": width}
         if not live.sparse:
-            form |= {"sparse_ops": (sparse_op,), "sparse_width": rows, "sparse_precision": bits}
+            form |= {"sparse_ops": (sparse_op,), "sparse_width": rows}
+        if not live.sparse or block.sparse_ops == ("skip",):
+            form["sparse_precision"] = bits
         if not live.dense or _is_bare_sum(block, widths):
             form["dense_precision"] = bits
         if not live.dsi or block.dense_width == DSI_ROWS * EMBEDDING_DIM:
@@ -142,8 +146,8 @@ def dense_sources(block: BlockChoice) -> set[int]:
 
 
 def sparse_sources(block: BlockChoice, live: LiveBlock) -> set[int]:
-    """The sparse outputs that the block's running operators read (the dot product reads both kinds)."""
-    if live.sparse or (live.dense and "dot" in block.dense_ops):
+    """The sparse outputs that the block's running operators read (`READ_ROWS` read both kinds)."""
+    if live.sparse or (live.dense and READ_ROWS & set(block.dense_ops)):
         return set(block.sparse_inputs)
     return set()
 

@@ -32,7 +32,7 @@ class DataOptions(Section):
 class SpaceOptions(Section):
     """The architectures: a NASRec space, cut to the blocks and widths that two cores search in minutes."""
 
-    name: Literal["small", "full", "autoctr", "xlarge"] = "full"
+    name: Literal["small", "full", "extended", "autoctr", "xlarge"] = "full"
     blocks: Annotated[int, Field(ge=1, le=7)] = 3
     dense_widths: tuple[Count, ...] = (32, 64, 128)
     sparse_widths: tuple[Count, ...] = (16, 32)

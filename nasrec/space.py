@@ -10,7 +10,16 @@ from typing import Literal, TypeVar, get_args
 
 import numpy as np
 
-from nasrec.arch import DENSE_OPS, PRECISION_FIELDS, SPARSE_OPS, Arch, BlockChoice, Precision
+from nasrec.arch import (
+    DENSE_OPS,
+    NASREC_DENSE_OPS,
+    NASREC_SPARSE_OPS,
+    PRECISION_FIELDS,
+    SPARSE_OPS,
+    Arch,
+    BlockChoice,
+    Precision,
+)
 from nasrec.errors import InputError
 
 DENSE_WIDTHS = (16, 32, 64, 128, 256, 512, 768, 1024)
@@ -37,8 +46,8 @@ class Space:
 
     name: str
     blocks: int = 7
-    dense_ops: tuple[str, ...] = DENSE_OPS
-    sparse_ops: tuple[str, ...] = SPARSE_OPS
+    dense_ops: tuple[str, ...] = NASREC_DENSE_OPS
+    sparse_ops: tuple[str, ...] = NASREC_SPARSE_OPS
     dense_widths: tuple[int, ...] = DENSE_WIDTHS
     sparse_widths: tuple[int, ...] = SPARSE_WIDTHS
     weight_bits: tuple[int, ...] = (32,)
@@ -151,7 +160,9 @@ class Space:
 
 SMALL = Space("small", dense_ops=("fc", "dot"), sparse_ops=("efc",))
 FULL = Space("full")
-SPACES = {"small": SMALL, "full": FULL, "autoctr": SMALL, "xlarge": FULL}  # the last two are the official names
+EXTENDED = Space("extended", dense_ops=DENSE_OPS, sparse_ops=SPARSE_OPS)
+SPACES = {"small": SMALL, "full": FULL, "extended": EXTENDED, "autoctr": SMALL, "xlarge": FULL}
+"""By name: NASRec's two, which the official code calls autoctr and xlarge, and NASRec's operators with ours."""
 
 
 def dot_rows(dense_width: int) -> int:

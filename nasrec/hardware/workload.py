@@ -77,12 +77,19 @@ class _Walk:
         self.dense[index + 1], self.sparse[index + 1] = dense_out, sparse_out
 
     def _dense(self, prefix: str, block: BlockChoice) -> Names:
-        run = {"fc": self._fc, "dot": self._dot, "gating": self._gating, "sum": self._sum}
+        run = {
+            "fc": self._fc,
+            "dot": self._dot,
+            "gating": self._gating,
+            "sum": self._sum,
+            "deep": self._deep,
+            "bilinear": self._bilinear,
+        }
         outputs = [run[op](f"{prefix}.{op}", block) for op in block.dense_ops]
         return self._added(f"{prefix}.dense.add", block.dense_width, outputs)
 
     def _sparse(self, prefix: str, block: BlockChoice) -> Names:
-        run = {"efc": self._efc, "attention": self._attention}
+        run = {"efc": self._efc, "attention": self._attention, "skip": self._skip}
         outputs = [run[op](f"{prefix}.{op}", block) for op in block.sparse_ops]
         return self._added(f"{prefix}.sparse.add", block.sparse_width * EMBEDDING_DIM, outputs)
 
@@ -126,11 +133,28 @@ class _Walk:
             names = self._matvec(f"{prefix}.output", width, block.dense_width, block.dense_precision, names)
         return names
 
+    def _deep(self, prefix: str, block: BlockChoice) -> Names:
+        inputs, after = self._flat(block)
+        names = self._matvec(f"{prefix}.linear", inputs, block.dense_width, block.dense_precision, after)
+        return self._elementwise(f"{prefix}.relu", "relu", block.dense_width, names)
+
+    def _bilinear(self, prefix: str, block: BlockChoice) -> Names:
+        inputs, after = self._flat(block)
+        factors = [
+            self._matvec(f"{prefix}.{side}", inputs, block.dense_width, block.dense_precision, after)
+            for side in ("left", "right")
+        ]
+        return self._elementwise(f"{prefix}.multiply", "multiply", block.dense_width, _joined(factors))
+
     def _efc(self, prefix: str, block: BlockChoice) -> Names:
         rows, after = self._concatenated(self.sparse, block.sparse_inputs)
         width = block.sparse_width
         names = self._matvec(f"{prefix}.linear", rows, width, block.sparse_precision, after, EMBEDDING_DIM)
         return self._elementwise(f"{prefix}.relu", "relu", width * EMBEDDING_DIM, names)
+
+    def _skip(self, prefix: str, block: BlockChoice) -> Names:
+        inputs = [self.sparse[source][1] for source in block.sparse_inputs]
+        return self._added(f"{prefix}.add", block.sparse_width * EMBEDDING_DIM, inputs)
 
     def _attention(self, prefix: str, block: BlockChoice) -> Names:
         rows, after = self._concatenated(self.sparse, block.sparse_inputs)
@@ -153,6 +177,11 @@ class _Walk:
     def _pair(self, block: BlockChoice) -> tuple[int, Names, Names]:
         (left_width, left), (right_width, right) = self.dense[block.left], self.dense[block.right]
         return max(left_width, right_width), left, right
+
+    def _flat(self, block: BlockChoice) -> tuple[int, Names]:
+        width, dense = self._concatenated(self.dense, block.dense_inputs)
+        rows, sparse = self._concatenated(self.sparse, block.sparse_inputs)
+        return width + rows * EMBEDDING_DIM, _joined([dense, sparse])
 
     def _concatenated(self, sources: dict[int, tuple[int, Names]], chosen: Iterable[int]) -> tuple[int, Names]:
         parts = [sources[index] for index in chosen]

@@ -9,7 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from nasrec.model.attention import Attention
+from nasrec.model.bilinear import Bilinear
 from nasrec.model.build import Build
+from nasrec.model.deep import Deep
 from nasrec.model.dot import Dot
 from nasrec.model.dsi import Dsi
 from nasrec.model.efc import Efc
@@ -19,6 +21,7 @@ from nasrec.model.gating import Gating
 from nasrec.model.layout import Layout
 from nasrec.model.outputs import Outputs
 from nasrec.model.shape import DSI_WIDTH, BlockShape
+from nasrec.model.skip import Skip
 from nasrec.model.sum import Sum
 
 
@@ -31,8 +34,11 @@ OPERATORS: dict[str, _Operator] = {
     "dot": Dot,
     "gating": Gating,
     "sum": Sum,
+    "deep": Deep,
+    "bilinear": Bilinear,
     "efc": Efc,
     "attention": Attention,
+    "skip": Skip,
 }
 
 

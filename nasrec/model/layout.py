@@ -50,6 +50,19 @@ class Layout:
                 slices.append(slice(room, room + appended))
         return tuple(slices)
 
+    @property
+    def flat_columns(self) -> int:
+        """Columns for every dense input beside every number of every sparse one."""
+        return self.dense_columns + EMBEDDING_DIM * self.sparse_columns
+
+    def flat_slices(self, shape: BlockShape) -> tuple[slice, ...]:
+        """The columns of the chosen inputs: the dense ones, then the sparse ones row by row."""
+        rows = [
+            slice(*(self.dense_columns + EMBEDDING_DIM * end for end in (chosen.start, chosen.stop)))
+            for chosen in self.sparse_slices(shape)
+        ]
+        return (*self.dense_slices(shape), *rows)
+
     def pair_slices(self, shape: BlockShape, source: int) -> tuple[slice, ...]:
         """The columns of gating's left or right `source`, padded to the wider of the two."""
         start = self.pair_starts[source]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 
 from nasrec.model.embedding import EmbeddingTables
@@ -37,5 +36,4 @@ class Network(nn.Module):
         for block, shape in zip(self.blocks, shapes, strict=True):
             sources.append(*block(shape, sources))
         last = len(shapes)
-        rows = sources.join_sparse((last,)).transpose(1, 2)
-        return torch.cat([sources.join_dense((last,)), rows.flatten(1)], dim=1)
+        return sources.join_flat((last,), (last,))

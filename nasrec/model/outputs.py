@@ -34,6 +34,10 @@ class Outputs:
         """The sparse outputs of `sources` beside each other: [B, 16, sum of rows]."""
         return _join([self.sparse[source] for source in sources])
 
+    def join_flat(self, dense: Sequence[int], sparse: Sequence[int]) -> Tensor:
+        """Dense outputs, then the numbers of sparse ones, row by row: [B, sum of widths + 16 * sum of rows]."""
+        return torch.cat([self.join_dense(dense), self.join_sparse(sparse).transpose(1, 2).flatten(1)], dim=1)
+
     def pair(self, left: int, right: int) -> tuple[Tensor, Tensor]:
         """Two dense outputs, the narrower padded with zeros to the width of the other."""
         a, b = _join([self.dense[left]]), _join([self.dense[right]])

@@ -14,7 +14,7 @@ from matplotlib.path import Path as Curve
 
 from nasrec.arch import FLOAT, Arch, Precision
 from nasrec.files import atomic_path, write_text
-from nasrec.liveness import LiveBlock, dense_sources, live_blocks, sparse_sources
+from nasrec.liveness import READ_ROWS, LiveBlock, dense_sources, live_blocks, sparse_sources
 from nasrec.report.style import DEAD_COLOUR, DENSE_COLOUR, INK, MERGER_COLOUR, MUTED, PAPER, SPARSE_COLOUR
 
 WIDTH, HEIGHT = 0.80, 0.80  # of a box
@@ -110,7 +110,7 @@ def _edges(axes: Axes, arch: Arch, live: tuple[LiveBlock, ...], scale: float) ->
         for source in sorted(set(block.sparse_inputs)):
             if state.sparse or source in sparse_sources(block, whole):
                 _join(axes, source, column, -LANE, SPARSE_COLOUR if state.sparse else None)
-            if "dot" in block.dense_ops:
+            if READ_ROWS & set(block.dense_ops):
                 start, end = (source * STEP + 0.22, -LANE + HEIGHT / 2), (column * STEP - 0.05, LANE - HEIGHT / 2)
                 _arrow(axes, start, end, SPARSE_COLOUR if state.dense else None, dashed=True)
         x = column * STEP

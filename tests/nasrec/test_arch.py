@@ -10,7 +10,7 @@ import pytest
 from nasrec.arch import FLOAT, Arch, BlockChoice, Candidate, ChipChoice, Precision
 from nasrec.errors import InputError
 from nasrec.liveness import live_blocks
-from nasrec.space import FULL, SMALL
+from nasrec.space import EXTENDED, FULL, SMALL
 
 PLAIN = BlockChoice(("fc",), ("efc",), (0,), (0,), 0, 0, 16, 16, dsi=False, fm=False)
 
@@ -19,7 +19,7 @@ def blocks(*choices: BlockChoice) -> Arch:
     return Arch(tuple(choices))
 
 
-@pytest.mark.parametrize("space", [SMALL, FULL], ids=lambda space: space.name)
+@pytest.mark.parametrize("space", [SMALL, FULL, EXTENDED], ids=lambda space: space.name)
 def test_json_round_trip(space) -> None:
     rng = np.random.default_rng(0)
     for _ in range(20):
@@ -32,7 +32,7 @@ def test_json_round_trip(space) -> None:
     [
         ("dense_inputs", [2], "arch.blocks[0].dense_inputs is [2]"),
         ("dense_inputs", [], "ascending numbers from 0 to 0"),
-        ("dense_ops", ["conv"], "fc, dot, gating, sum"),
+        ("dense_ops", ["conv"], "fc, dot, gating, sum, deep, bilinear"),
         ("left", 1, "arch.blocks[0].left is 1: allowed are 0 to 0"),
         ("dsi", 1, "expected bool"),
         ("dense_width", "16", "expected int"),
@@ -64,8 +64,9 @@ def test_a_block_nobody_reads_is_dead() -> None:
     assert live[1].sparse
 
 
-def test_dot_keeps_the_sparse_branch_of_its_source_alive() -> None:
-    second = replace(PLAIN, dense_ops=("dot",), dense_inputs=(0,), sparse_inputs=(1,))
+@pytest.mark.parametrize("op", ["dot", "deep", "bilinear"])
+def test_dense_operators_on_rows_keep_the_sparse_branch_of_their_source_alive(op: str) -> None:
+    second = replace(PLAIN, dense_ops=(op,), dense_inputs=(0,), sparse_inputs=(1,))
     third = replace(PLAIN, dense_inputs=(2,), sparse_inputs=(0,))
     live = live_blocks(blocks(PLAIN, second, third))
     assert (live[0].dense, live[0].sparse) == (False, True)

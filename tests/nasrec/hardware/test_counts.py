@@ -16,7 +16,7 @@ from nasrec.data.features import Features, Table
 from nasrec.hardware import counts_of
 from nasrec.model.subnet import Subnet
 from nasrec.official import arch_from_official
-from nasrec.space import FULL, SMALL
+from nasrec.space import EXTENDED, FULL, SMALL
 
 PUBLISHED = Path(__file__).resolve().parents[3] / "examples" / "published"
 PLAIN = BlockChoice(("fc",), ("efc",), (0,), (0,), 0, 0, 16, 16, dsi=False, fm=False)
@@ -67,7 +67,7 @@ def test_the_reference_models_have_as_many_parameters(shared: Path) -> None:
         assert counts.embedding_parameters == tables
 
 
-@pytest.mark.parametrize("space", [SMALL, FULL], ids=lambda space: space.name)
+@pytest.mark.parametrize("space", [SMALL, FULL, EXTENDED], ids=lambda space: space.name)
 def test_live_parameters_are_those_of_the_model(space) -> None:
     rng = np.random.default_rng(0)
     small = replace(space, blocks=4, dense_widths=(16, 32, 128))

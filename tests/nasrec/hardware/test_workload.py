@@ -13,11 +13,12 @@ from nasrec.hardware import baseline_workload, cost_of, measure, workload_of
 from nasrec.model.baselines import BASELINES
 from nasrec.model.linear import QuantLinear
 from nasrec.model.subnet import Subnet
-from nasrec.space import FULL, SMALL
+from nasrec.space import EXTENDED, FULL, SMALL
 from pimsim import Elementwise, Gather, MatMul, MatVec
 
 PLAIN = BlockChoice(("fc",), ("efc",), (0,), (0,), 0, 0, 16, 16, dsi=False, fm=False)
 FEATURES = Features(13, tuple(Table(f"C{i}", 100 + i) for i in range(26)))
+
 
 def test_one_block_by_hand() -> None:
     block = replace(PLAIN, dense_width=32, sparse_width=16, dsi=True, fm=True)
@@ -47,6 +48,21 @@ def test_projections_that_change_no_width_are_left_out() -> None:
     assert "blocks.0.fm.linear" not in names
 
 
+def test_operators_on_single_numbers_of_rows_by_hand() -> None:
+    # 13 dense numbers beside 26 rows of 16; FM reads the rows of the tables themselves.
+    block = replace(PLAIN, dense_ops=("deep", "bilinear"), dense_width=8, sparse_ops=("skip",), sparse_width=26)
+    block = replace(block, fm=True)
+    ops = {op.name: op for op in workload_of(Arch((block,)), FEATURES).ops}
+    assert ops["blocks.0.deep.linear"].macs == (13 + 26 * 16) * 8
+    assert [ops[f"blocks.0.bilinear.{side}"].macs for side in ("left", "right")] == [(13 + 26 * 16) * 8] * 2
+    assert ops["blocks.0.bilinear.multiply"].count == 8
+    assert ops["blocks.0.fm.square"].after == tuple(f"tables.C{i}" for i in range(26))
+    assert sum(op.macs for op in ops.values()) == 3 * (13 + 26 * 16) * 8 + 16 * 8 + 8 + 26 * 16
+    skips = Arch((block, replace(block, dense_ops=("fc",), sparse_inputs=(0, 1))))
+    added = {op.name: op for op in workload_of(skips, FEATURES).ops}["blocks.1.skip.add"]
+    assert (added.kind, added.count) == ("add", 26 * 16)
+
+
 def test_dead_blocks_and_unread_tables_cost_nothing() -> None:
     alone = workload_of(Arch((PLAIN,)), FEATURES)
     with_dead = workload_of(Arch((PLAIN, PLAIN)), FEATURES)
@@ -54,7 +70,7 @@ def test_dead_blocks_and_unread_tables_cost_nothing() -> None:
     assert not any(op.name.startswith("blocks.0") for op in with_dead.ops)
 
 
-@pytest.mark.parametrize("space", [SMALL, FULL], ids=lambda space: space.name)
+@pytest.mark.parametrize("space", [SMALL, FULL, EXTENDED], ids=lambda space: space.name)
 def test_every_layer_of_the_model_is_costed_under_its_name_and_shape(space) -> None:
     rng = np.random.default_rng(0)
     space = replace(space, blocks=3, dense_widths=(16, 32, 128), weight_bits=(4, 8), input_bits=(4, 8))
@@ -78,7 +94,7 @@ def test_operations_come_after_what_they_need() -> None:
     rng = np.random.default_rng(1)
     for _ in range(20):
         seen: set[str] = set()
-        for op in workload_of(FULL.sample(rng), FEATURES).ops:
+        for op in workload_of(EXTENDED.sample(rng), FEATURES).ops:
             assert set(op.after) <= seen, op.name
             seen.add(op.name)
 

@@ -141,6 +141,30 @@ def test_dot(width: int, dense_inputs: tuple[int, ...], sparse_inputs: tuple[int
     check(module, shape, sources, norm(z, w, "output_norm"))
 
 
+@pytest.mark.parametrize("layernorm", [True, False])
+def test_deep_and_bilinear(layernorm: bool) -> None:
+    shape, (sources, dense, sparse) = shape_of(dense_inputs=(1, 2), sparse_inputs=(0, 1)), sources_of()
+    x = np.concatenate([dense[1], dense[2], *(rows.reshape(BATCH, -1) for rows in sparse[:2])], axis=1)
+    assert x.shape[1] == 24 + 16 + (7 + 13) * 16
+    module, w = make(OPERATORS["deep"], shape, layernorm=layernorm)
+    check(module, shape, sources, np.maximum(norm(affine(x, w, "linear"), w, "norm"), 0))
+    module, w = make(OPERATORS["bilinear"], shape, layernorm=layernorm)
+    check(module, shape, sources, norm(affine(x, w, "left") * affine(x, w, "right"), w, "norm"))
+
+
+def test_a_block_can_be_a_factorisation_machine() -> None:
+    """Skip with FM on raw rows, beside a bilinear operator that gives nothing: Rendle's second-order term."""
+    reads = {"dense_inputs": (0,), "sparse_inputs": (0,)}
+    shape = shape_of(dense_ops=("bilinear",), sparse_ops=("skip",), dense_width=16, sparse_width=9, dsi=False, **reads)
+    sources, _, sparse = sources_of()
+    block = Block(("bilinear", "skip"), layout_of_shape(shape), Build(False), shape).double()
+    with torch.no_grad():
+        for parameter in block.parameters():
+            parameter.zero_()
+    pairs = sum(sparse[0][:, i] * sparse[0][:, j] for i, j in combinations(range(7), 2))
+    np.testing.assert_allclose(block(shape, sources)[0].detach().numpy(), 2 * pairs, rtol=1e-12, atol=1e-12)
+
+
 def test_the_first_pairs_are_those_of_the_first_rows() -> None:
     """What lets the supernet slice the pairs of a narrow dot product out of a wide one."""
     pairs = [(i, j) for i in range(10) for j in range(i)]
@@ -157,6 +181,19 @@ def test_efc(layernorm: bool) -> None:
     module, w = make(OPERATORS["efc"], shape, layernorm=layernorm)
     x = np.concatenate([sparse[0], sparse[1]], axis=1).swapaxes(1, 2)
     check(module, shape, sources, np.maximum(norm(affine(x, w, "linear"), w, "norm"), 0))
+
+
+@pytest.mark.parametrize(("width", "sparse_inputs"), [(6, (1,)), (6, (0,)), (13, (1,)), (9, (0, 1, 2))])
+def test_skip(width: int, sparse_inputs: tuple[int, ...]) -> None:
+    """Rows of 7, 13 and 4: cut, filled up, exactly as many as there are, and a sum of all three kinds."""
+    shape, (sources, _, sparse) = shape_of(sparse_width=width, sparse_inputs=sparse_inputs), sources_of()
+    module, w = make(OPERATORS["skip"], shape, layernorm=True)
+    assert not w
+    expected = np.zeros((BATCH, 16, width))
+    for source in sparse_inputs:
+        for row in range(min(width, sparse[source].shape[1])):
+            expected[:, :, row] += sparse[source][:, row]
+    check(module, shape, sources, expected)
 
 
 @pytest.mark.parametrize("layernorm", [True, False])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -12,13 +14,14 @@ from nasrec.arch import Arch, BlockChoice
 from nasrec.data.features import Features, Table
 from nasrec.model.subnet import Subnet
 from nasrec.model.supernet import Supernet
-from nasrec.space import FULL, SMALL, Space
+from nasrec.space import EXTENDED, FULL, SMALL, Space
 
 # 16 and 128 hit the left-out projections of dot, FM and DSI; 13 those of gating and sum on the raw input.
 WIDTHS = {"blocks": 4, "dense_widths": (13, 16, 24, 128), "sparse_widths": (6, 8, 16)}
 REDUCED = {
     "small": Space("small", dense_ops=SMALL.dense_ops, sparse_ops=SMALL.sparse_ops, **WIDTHS),
     "full": Space("full", **WIDTHS),
+    "extended": Space("extended", dense_ops=EXTENDED.dense_ops, sparse_ops=EXTENDED.sparse_ops, **WIDTHS),
 }
 
 
@@ -60,7 +63,7 @@ def assert_one_function(supernet: Supernet, arch: Arch, batch: tuple[Tensor, Ten
 
 
 @pytest.mark.parametrize("layernorm", [True, False])
-@pytest.mark.parametrize("name", ["small", "full"])
+@pytest.mark.parametrize("name", ["small", "full", "extended"])
 def test_200_random_architectures(name: str, layernorm: bool, features: Features, batch_of) -> None:
     space = REDUCED[name]
     supernet = Supernet(space, features, layernorm=layernorm, generator=torch.Generator().manual_seed(1))
@@ -70,9 +73,9 @@ def test_200_random_architectures(name: str, layernorm: bool, features: Features
         assert_one_function(supernet, space.sample(rng), batch, 2e-6 if layernorm else 1e-5)
 
 
-@pytest.mark.parametrize("name", ["small", "full"])
+@pytest.mark.parametrize("name", ["small", "full", "extended"])
 def test_random_architectures_of_the_real_space(name: str, features: Features, batch_of) -> None:
-    space = {"small": SMALL, "full": FULL}[name]
+    space = {"small": SMALL, "full": FULL, "extended": EXTENDED}[name]
     supernet = Supernet(space, features, generator=torch.Generator().manual_seed(1))
     rng = np.random.default_rng(3)
     for _ in range(5):
@@ -80,7 +83,7 @@ def test_random_architectures_of_the_real_space(name: str, features: Features, b
 
 
 def test_quantised_architectures(features: Features, batch_of) -> None:
-    space = Space("quantised", weight_bits=(4, 8, 32), input_bits=(4, 8, 32), **WIDTHS)
+    space = replace(REDUCED["extended"], weight_bits=(4, 8, 32), input_bits=(4, 8, 32))
     supernet = Supernet(space, features, generator=torch.Generator().manual_seed(1)).double()
     rng = np.random.default_rng(5)
     for _ in range(40):  # in float64: in float32 a last bit can decide which code a number gets
@@ -88,7 +91,7 @@ def test_quantised_architectures(features: Features, batch_of) -> None:
 
 
 def test_several_operators_per_branch_add_up(features: Features, batch_of) -> None:
-    space = REDUCED["full"]
+    space = REDUCED["extended"]
     arch = space.sample(np.random.default_rng(0))
     blocks = [
         type(block)(**{**vars(block), "dense_ops": space.dense_ops, "sparse_ops": space.sparse_ops})

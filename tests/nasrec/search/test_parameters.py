@@ -9,10 +9,10 @@ import pytest
 
 from nasrec.candidate_space import CandidateSpace, ChipSpace
 from nasrec.search.parameters import candidate_of, distributions_of, parameters_of
-from nasrec.space import FULL, SMALL
+from nasrec.space import EXTENDED, FULL, SMALL
 
 
-@pytest.mark.parametrize("base", [SMALL, FULL], ids=lambda space: space.name)
+@pytest.mark.parametrize("base", [SMALL, FULL, EXTENDED], ids=lambda space: space.name)
 def test_round_trip(base) -> None:
     space = CandidateSpace(replace(base, weight_bits=(4, 8), input_bits=(4, 8)), ChipSpace())
     distributions, rng = distributions_of(space), np.random.default_rng(0)
