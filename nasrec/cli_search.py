@@ -107,17 +107,19 @@ def _print_summary(path: Path) -> None:
 
 
 def _found(summary: dict[str, Any]) -> Table:
-    """The search's best architectures, as the supernet and as retraining judge them."""
-    table = Table("place", "log loss, searched", "log loss, retrained", "million MACs", "")
-    for place, one in enumerate(summary["search"]["best"]):
+    """What was trained from scratch, as the supernet and as that training judge it."""
+    table = Table("place", "from", "log loss, searched", "log loss, trained", "million MACs", "")
+    for place, one in enumerate(summary["finalists"]):
         trainings = [found for found in summary["retraining"] if found["name"].startswith(f"retrain-{place}-")]
         losses = [found["log_loss"] for found in trainings if found["log_loss"] is not None]
+        drawn = "random" if one["parent"] is None else f"{one['parent']}, mutated"
         table.add_row(
             f"{place}",
-            f"{one['score']['log_loss']:.5f}",
+            drawn if one["number"] is None else "search",
+            "" if one["number"] is None else f"{summary['search']['log_losses'][one['number']]:.5f}",
             f"{min(losses):.5f}" if losses else "diverged",
-            f"{summary['search']['macs'][one['number']] / 1e6:.3f}",
-            "winner" if one["number"] == summary["winner"]["number"] else "",
+            f"{one['macs'] / 1e6:.3f}",
+            "winner" if place == summary["winner"]["place"] else "",
         )
     return table
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from benchmarks.published import SPACE, criteo_full
 from nasrec.nas.presets import preset
 from nasrec.sections import changed, read_toml
+from nasrec.space import EXTENDED
 from pimsim.files import read_workload
 from pimsim.space_file import space_from_toml
 
@@ -40,7 +41,10 @@ def test_the_chip_runs_the_workload() -> None:
 def test_the_search_on_movielens_has_the_space_and_the_target_that_it_names() -> None:
     path = EXAMPLES / "movielens_search.toml"
     options = changed(preset("fast"), read_toml(path), str(path))
-    assert options.space.space().blocks == 3 and options.evolution.evaluations == 512
+    space, refine = options.space.space(), options.refine
+    assert space.blocks == 2 and space.dense_ops == EXTENDED.dense_ops and options.evolution.evaluations == 512
     said = f"{options.evolution.beta} (MACs / {options.evolution.target_macs:,} - 1)"
     assert said in path.read_text(encoding="utf-8")
     assert options.retrain.top > options.retrain.finals
+    trained = options.retrain.top + refine.fresh + refine.rounds * refine.children
+    assert f"{trained} are trained" in path.read_text(encoding="utf-8")

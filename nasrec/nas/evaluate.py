@@ -46,10 +46,13 @@ def score_all(
 
 
 def value_of(score: ArchScore, macs: int, options: EvolutionOptions) -> float:
-    """What a search minimises: log loss, with a target plus beta (MACs / target - 1) (NASRec's hardware criterion)."""
-    if options.target_macs is None:
-        return score.log_loss
-    return score.log_loss + options.beta * (macs / options.target_macs - 1.0)
+    """What a search minimises: log loss, plus `macs_penalty`."""
+    return score.log_loss + macs_penalty(macs, options)
+
+
+def macs_penalty(macs: int, options: EvolutionOptions) -> float:
+    """With a target, beta (MACs / target - 1): NASRec's hardware criterion."""
+    return 0.0 if options.target_macs is None else options.beta * (macs / options.target_macs - 1.0)
 
 
 def _score(folder: Path, arch: Arch) -> Found:

@@ -139,10 +139,11 @@ class EvolutionOptions(Section):
 class RetrainOptions(Section):
     """Training from scratch: of the search's best `top` architectures, then of the winner.
 
-    Each is trained with the first of `learning_rates` for at most `epochs` epochs, until validation has not improved
-    for `patience` of them. The best `finals` are trained with every learning rate, and at their best one with every one
-    of `seeds`; the best mean over seeds wins. Tables start Xavier normal, as NASRec's, or as normal draws of deviation
-    `embedding_std`: on a short log, starting near 0 keeps rare values from overfitting.
+    Each, and what `refine` adds, is trained with the first of `learning_rates` for at most `epochs` epochs, until
+    validation has not improved for `patience` of them. The best `finals` are trained with every learning rate, and at
+    their best one with every one of `seeds`; the best mean over seeds wins (with a target, MACs count as in the
+    search). Tables start Xavier normal, as NASRec's, or as normal draws of deviation `embedding_std`: on a short log,
+    starting near 0 keeps rare values from overfitting.
     """
 
     top: Count = 15
@@ -165,6 +166,21 @@ class RetrainOptions(Section):
         )
 
 
+class RefineOptions(Section):
+    """Evolution that goes on with training from scratch, between the search and the choice of the winner.
+
+    Beside the search's best, `fresh` random architectures are trained (first learning rate and seed of `retrain`); then
+    come `rounds` of `children`, each one or two mutations away from one of the best `parents` so far, in turn. What is
+    minimised is the search's: validation log loss, and MACs with a target. A random search draws its children at
+    random. Worth it where a training takes seconds: shared weights order networks of a short log badly.
+    """
+
+    fresh: Annotated[int, Field(ge=0)] = 0
+    rounds: Annotated[int, Field(ge=0)] = 0
+    children: Count = 8
+    parents: Count = 4
+
+
 class NasOptions(Section):
     """Everything that decides the result of a search, besides its data; the defaults are the preset `paper`."""
 
@@ -175,4 +191,5 @@ class NasOptions(Section):
     supernet: NasSupernetOptions = NasSupernetOptions()
     score: NasScoreOptions = NasScoreOptions()
     evolution: EvolutionOptions = EvolutionOptions()
+    refine: RefineOptions = RefineOptions()
     retrain: RetrainOptions = RetrainOptions()

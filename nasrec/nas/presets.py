@@ -60,8 +60,8 @@ def preset(name: str) -> NasOptions:
 def scaled(options: NasOptions, factor: float) -> NasOptions:
     """`options` for a smaller machine: `factor` (0 to 1) of the architectures searched and retrained.
 
-    Population, generations, tournament and `top` shrink; how the supernet is trained and what scoring one architecture
-    takes stay. Raises InputError for another factor.
+    Population, generations, tournament and `top` shrink, as do `fresh` and the children of a round of refinement; how
+    the supernet is trained and what scoring one architecture takes stay. Raises InputError for another factor.
     """
     if not 0 < factor <= 1:
         raise InputError(f"scale is {factor!r}: allowed are numbers above 0 up to 1")
@@ -69,7 +69,7 @@ def scaled(options: NasOptions, factor: float) -> NasOptions:
     def part(count: int, least: int) -> int:
         return max(least, round(count * factor))
 
-    evolution, retrain = options.evolution, options.retrain
+    evolution, refine, retrain = options.evolution, options.refine, options.retrain
     population = part(evolution.population, 2)
     changes = {
         "evolution": {
@@ -77,6 +77,7 @@ def scaled(options: NasOptions, factor: float) -> NasOptions:
             "generations": part(evolution.generations, min(1, evolution.generations)),
             "tournament": min(population, part(evolution.tournament, 2)),
         },
+        "refine": {"fresh": part(refine.fresh, 0), "children": part(refine.children, 1)},
         "retrain": {"top": (top := part(retrain.top, 1)), "finals": min(top, retrain.finals)},
     }
     return changed(options, changes, f"scale {factor}")

@@ -13,11 +13,14 @@ from nasrec.arch import Arch
 from nasrec.arch_file import read_arch, write_arch
 from nasrec.checkpoint import load_checkpoint, save_weights
 from nasrec.data.encoder import Encoder
+from nasrec.data.features import Features
 from nasrec.data.keepsake import load_keepsake, save_keepsake
 from nasrec.errors import TrainingDiverged
+from nasrec.hardware import workload_of
 from nasrec.metrics import auc, log_loss
 from nasrec.model.optimizer import load_weights
 from nasrec.model.subnet import Subnet
+from nasrec.nas.evaluate import macs_penalty
 from nasrec.nas.run import SearchRun
 from nasrec.nas.untrained import untrained_subnet
 from nasrec.predict import predict
@@ -29,27 +32,36 @@ KEEPSAKE = "data"  # beside the winner's weights: what scoring other rows takes,
 KEPT_ROWS = 1024
 
 
-def retrain_best(run: SearchRun, best: Sequence[Arch]) -> dict[str, Any]:
+Job = tuple[int, float, int]  # place among the architectures, learning rate, seed
+
+
+def train_all(run: SearchRun, archs: Sequence[Arch], jobs: Sequence[Job]) -> dict[Job, dict[str, Any]]:
+    """Train `archs` on train, a stage each: what came of every job."""
+    names = {job: "retrain-{}-{}-{}".format(*job) for job in jobs}
+    work = {name: partial(train_on_train, run, name, archs[job[0]], *job[1:]) for job, name in names.items()}
+    found = run.stages(work)
+    return {job: {"name": name, **found[name]} for job, name in names.items()}
+
+
+def retrain_best(run: SearchRun, best: Sequence[Arch], features: Features) -> dict[str, Any]:
     """Train `best` from scratch and choose among them, in three rounds: all trainings, and the choice.
 
     All of them with the first learning rate and the first seed; the best `finals` with the other rates; each of these,
     at its best rate, with the other seeds. The winner has the lowest validation log loss at its best epoch, as a mean
-    over seeds; it comes with the rate and the number of epochs (the middle one of its seeds') that its last training
-    takes. Raises TrainingDiverged when no training came to an end.
+    over seeds, plus `macs_penalty`; it comes with the rate and the number of epochs (the middle one of its seeds') that
+    its last training takes. Raises TrainingDiverged when no training came to an end.
     """
     section = run.options.retrain
     rates, seeds = section.learning_rates, section.seeds
-    tried: dict[tuple[int, float, int], dict[str, Any]] = {}
+    tried: dict[Job, dict[str, Any]] = {}
+    penalties = [macs_penalty(workload_of(arch, features).macs, run.options.evolution) for arch in best]
 
-    def train(jobs: Sequence[tuple[int, float, int]]) -> None:
-        names = {job: "retrain-{}-{}-{}".format(*job) for job in jobs}
-        work = {name: partial(train_on_train, run, name, best[job[0]], *job[1:]) for job, name in names.items()}
-        found = run.stages(work)
-        tried.update({job: {"name": name, **found[name]} for job, name in names.items()})
+    def train(jobs: Sequence[Job]) -> None:
+        tried.update(train_all(run, best, jobs))
 
-    def loss_of(job: tuple[int, float, int]) -> float:
+    def loss_of(job: Job) -> float:
         loss = tried[job]["log_loss"]
-        return math.inf if loss is None else float(loss)
+        return math.inf if loss is None else float(loss) + penalties[job[0]]
 
     train([(place, rates[0], seeds[0]) for place in range(len(best))])
     finals = sorted(range(len(best)), key=lambda place: (loss_of((place, rates[0], seeds[0])), place))[: section.finals]

@@ -17,6 +17,7 @@ from nasrec.liveness import network
 from nasrec.memory import MIB
 from nasrec.nas.evaluate import score_all
 from nasrec.nas.evolution import next_architectures
+from nasrec.nas.refine import refined
 from nasrec.nas.retrain import retrain_best, train_winner
 from nasrec.nas.run import SearchRun
 from nasrec.nas.summary import summarise
@@ -41,12 +42,13 @@ def search(run: SearchRun) -> Path:
     trained = run.stage(SUPERNET, partial(_train_supernet, run, data))
     remove_training_state(run.folder)
     found = run.stage(SEARCH, partial(_search, run, data))
-    best = [Arch.from_json(one["arch"], f"{run.folder}: stage {SEARCH}") for one in found["best"]]
-    choice = retrain_best(run, best)
-    tests = train_winner(run, best[choice["place"]], choice)
+    best = [(one["number"], Arch.from_json(one["arch"], f"{run.folder}: stage {SEARCH}")) for one in found["best"]]
+    finalists = refined(run, data.features, best)
+    choice = retrain_best(run, [finalist.arch for finalist in finalists], data.features)
+    tests = train_winner(run, finalists[choice["place"]].arch, choice)
     shutil.rmtree(run.trainings, ignore_errors=True)
     path = run.folder / "summary.json"
-    write_json(path, summarise(run, data, trained, found, choice, tests))
+    write_json(path, summarise(run, data, trained, found, finalists, choice, tests))
     return path
 
 

@@ -6,9 +6,9 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from nasrec.arch import Arch
 from nasrec.data.prepared import Prepared
-from nasrec.hardware import counts_of
+from nasrec.hardware import counts_of, workload_of
+from nasrec.nas.refine import Finalist
 from nasrec.nas.run import SearchRun
 from nasrec.run_data import described
 
@@ -20,12 +20,13 @@ def summarise(
     data: Prepared,
     supernet: Mapping[str, Any],
     search: Mapping[str, Any],
+    finalists: Sequence[Finalist],
     choice: Mapping[str, Any],
     tests: Sequence[Mapping[str, Any]],
 ) -> dict[str, Any]:
     """The content of `summary.json`: the results of the stages, and under `spent` what they took."""
-    winner = search["best"][choice["place"]]
-    counts = counts_of(Arch.from_json(winner["arch"]), data.features)
+    winner = finalists[choice["place"]]
+    counts = counts_of(winner.arch, data.features)
     found = {name: value for name, value in search.items() if name != "cost"}
     return {
         "format": SUMMARY_FORMAT,
@@ -34,10 +35,14 @@ def summarise(
         "options": run.options.model_dump(mode="json"),
         "supernet": dict(supernet),
         "search": found,
+        "finalists": [
+            {**finalist.to_json(), "macs": workload_of(finalist.arch, data.features).macs} for finalist in finalists
+        ],
         "retraining": list(choice["trainings"]),
         "winner": {
-            "number": winner["number"],
-            "arch": winner["arch"],
+            "place": choice["place"],
+            "number": winner.number,
+            "arch": winner.arch.to_json(),
             "macs": counts.macs,
             "live_dense_parameters": counts.live_dense_parameters,
             "learning_rate": choice["learning_rate"],

@@ -20,6 +20,7 @@ from nasrec.arch import Arch
 from nasrec.data.prepared import Prepared
 from nasrec.errors import InputError, TrainingDiverged
 from nasrec.hardware import workload_of
+from nasrec.liveness import network
 from nasrec.metrics import log_loss
 from nasrec.model.baselines import BASELINES
 from nasrec.nas.presets import preset
@@ -39,6 +40,8 @@ SETTINGS = (
     "score.fine_tune_rows=256", "score.fine_tune_steps=5", "score.rows=150", "evolution.population=4",
     "evolution.generations=3", "evolution.children=3", "evolution.tournament=2", "retrain.top=2", "retrain.finals=1",
     "retrain.epochs=2", "retrain.learning_rates=[0.08, 0.12]", "retrain.seeds=[0, 1]",
+    "refine.fresh=1", "refine.rounds=2", "refine.children=2", "refine.parents=2",
+    "evolution.target_macs=5000", "evolution.beta=0.05",
 )  # fmt: skip
 SET = [text for setting in SETTINGS for text in ("--set", setting)]
 
@@ -89,15 +92,17 @@ def test_the_summary_says_everything(finished: Path) -> None:
     order = np.argsort(found["values"], kind="stable")
     assert found["best"][0]["number"] == order[0] and len(found["best"]) == 2
     names = [training["name"] for training in summary["retraining"]]
-    assert len(names) == len(set(names)) == 2 + 1 + 1
+    assert len(names) == len(set(names)) == 7 + 1 + 1
     firsts = [training for training in summary["retraining"] if training["seed"] == 0]
-    assert [training["learning_rate"] for training in firsts] == [0.08, 0.08, 0.12]
-    final = min(firsts[:2], key=lambda training: training["log_loss"])["name"].split("-")[1]
-    assert [name.split("-")[1] for name in names[2:]] == [final, final]
+    assert [training["learning_rate"] for training in firsts] == [0.08] * 7 + [0.12]
+    final = str(np.argmin(trained_values(summary)))
+    assert [name.split("-")[1] for name in names[7:]] == [final, final]
     of_winner = [t["log_loss"] for t in summary["retraining"] if t["learning_rate"] == winner["learning_rate"]
                  and t["name"].split("-")[1] == final]  # fmt: skip
     assert winner["validation_log_loss"] == pytest.approx(sum(of_winner) / 2) and len(of_winner) == 2
-    assert found["best"][int(final)]["number"] == winner["number"]
+    finalist = summary["finalists"][int(final)]
+    assert (winner["place"], winner["number"], winner["arch"]) == (int(final), finalist["number"], finalist["arch"])
+    assert winner["macs"] == finalist["macs"]
     features = Prepared.open(finished / "data").features
     assert winner["macs"] == workload_of(Arch.from_json(winner["arch"]), features).macs
     assert {"data", "supernet", "search"} < set(spent["wall_s"])
@@ -105,6 +110,31 @@ def test_the_summary_says_everything(finished: Path) -> None:
     one = spent["one_architecture"]
     parts = ("extract_s", "features_s", "fine_tune_s", "judge_s")
     assert one["total_s"] == pytest.approx(sum(one[part] for part in parts)) and one["peak_bytes"] > 50 << 20
+
+
+def trained_values(summary: dict[str, Any]) -> list[float]:
+    """Of each finalist: log loss of its first training, and what its MACs are charged with."""
+    losses = [training["log_loss"] for training in summary["retraining"][: len(summary["finalists"])]]
+    macs = [finalist["macs"] for finalist in summary["finalists"]]
+    return [loss + 0.05 * (count / 5000 - 1) for loss, count in zip(losses, macs, strict=True)]
+
+
+def test_refinement_mutates_the_best_so_far(finished: Path) -> None:
+    """The search's two, a random one, and two rounds of a child of each of the two best that are trained by then."""
+    summary = summary_of(finished)
+    finalists, values = summary["finalists"], trained_values(summary)
+    best = summary["search"]["best"]
+    assert [one["number"] for one in finalists] == [best[0]["number"], best[1]["number"], *[None] * 5]
+    assert [one["parent"] for one in finalists[:3]] == [None] * 3
+    for start in (3, 5):
+        ranked = [int(place) for place in np.argsort(values[:start], kind="stable")]
+        assert [one["parent"] for one in finalists[start : start + 2]] == ranked[:2]
+    archs = [Arch.from_json(one["arch"]) for one in finalists]
+    assert len({network(arch) for arch in archs}) == 7
+    for child, one in zip(archs[3:], finalists[3:], strict=True):
+        pairs = zip(child.blocks, archs[one["parent"]].blocks, strict=True)
+        changed = sum(a[key] != b[key] for a, b in ((vars(x), vars(y)) for x, y in pairs) for key in a)
+        assert 1 <= changed <= 4  # a mutation draws one field anew, or both branches' operators; repeats are mutated on
 
 
 def test_what_is_kept_is_the_winner(finished: Path) -> None:
@@ -152,6 +182,7 @@ def test_random_search_takes_as_many(finished: Path, tmp_path: Path) -> None:
     summary = json.loads(search(run).read_text())
     assert len(summary["search"]["values"]) == 13
     assert summary["winner"]["test"]["log_loss"]["deviation"] is None
+    assert [one["parent"] for one in summary["finalists"]] == [None] * 7
     assert summary["search"]["values"][:4] == summary_of(finished)["search"]["values"][:4]
 
 
@@ -159,15 +190,16 @@ def test_what_diverges_is_left_out(finished: Path, tmp_path: Path) -> None:
     """The first rate is far too high for all: the finals go on with the second. Where none serves, it is said."""
     found = summary_of(finished)["search"]["best"]
     archs = [Arch.from_json(one["arch"]) for one in found]
+    features = Prepared.open(finished / "data").features
     for rates, epochs in (("[1e25, 0.1]", 1), ("[1e25]", None)):
         settings = [*SETTINGS, f"retrain.learning_rates={rates}", "retrain.epochs=1"]
         folder = tmp_path / str(epochs)
         run = SearchRun.create(folder, f"prepared:{finished / 'data'}", set_by_key(preset("fast"), settings))
         if epochs is None:
             with pytest.raises(TrainingDiverged, match=r"lower retrain\.learning_rates"):
-                retrain_best(run, archs)
+                retrain_best(run, archs, features)
             continue
-        choice = retrain_best(run, archs)
+        choice = retrain_best(run, archs, features)
         assert (choice["place"], choice["learning_rate"], choice["epochs"]) == (0, 0.1, epochs)
         assert [training["log_loss"] is None for training in choice["trainings"]] == [True, True, False, False]
         assert not list(run.trainings.glob("*"))

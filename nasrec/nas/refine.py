@@ -1,0 +1,87 @@
+"""Evolution that goes on with training from scratch: where a log is short, that tells more than a supernet does."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from nasrec.arch import Arch
+from nasrec.data.features import Features
+from nasrec.hardware import workload_of
+from nasrec.liveness import network
+from nasrec.nas.evaluate import macs_penalty
+from nasrec.nas.evolution import FRESH_TRIES
+from nasrec.nas.retrain import train_all
+from nasrec.nas.run import SearchRun
+from nasrec.space import Space
+
+
+@dataclass(frozen=True)
+class Finalist:
+    """An architecture that is trained from scratch.
+
+    `number` is its place among those that the search scored, None where it was not; `parent` the finalist that it is
+    mutated from, None for those of the search and for random ones.
+    """
+
+    arch: Arch
+    number: int | None
+    parent: int | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {"arch": self.arch.to_json(), "number": self.number, "parent": self.parent}
+
+
+def refined(run: SearchRun, features: Features, best: Sequence[tuple[int, Arch]]) -> list[Finalist]:
+    """The search's `best` (number, architecture), and what `run.options.refine` adds to them, trained on the way.
+
+    Finalist n depends on the seed, n and the trainings before its round: each is a stage of the run, so a killed
+    refinement goes on. No network comes twice.
+    """
+    section = run.options.refine
+    space = replace(run.options.space.space(), connections=run.options.evolution.connections)
+    finalists = [Finalist(arch, number, None) for number, arch in best]
+    if section.rounds + section.fresh == 0:
+        return finalists
+    _add(finalists, [None] * section.fresh, space, run.options.seed)
+    for _ in range(section.rounds):
+        order = _order(run, features, finalists)[: section.parents]
+        random = run.options.strategy == "random"
+        parents = [None if random else order[child % len(order)] for child in range(section.children)]
+        _add(finalists, parents, space, run.options.seed)
+    return finalists
+
+
+def _order(run: SearchRun, features: Features, finalists: Sequence[Finalist]) -> list[int]:
+    """The places of `finalists` by what the search minimises, with the log loss of training; trains the new ones."""
+    rate, seed = run.options.retrain.learning_rates[0], run.options.retrain.seeds[0]
+    archs = [finalist.arch for finalist in finalists]
+    found = train_all(run, archs, [(place, rate, seed) for place in range(len(archs))])
+    values = []
+    for (place, *_), training in found.items():
+        loss = math.inf if training["log_loss"] is None else float(training["log_loss"])
+        values.append((loss + macs_penalty(workload_of(archs[place], features).macs, run.options.evolution), place))
+    return [place for _, place in sorted(values)]
+
+
+def _add(finalists: list[Finalist], parents: Sequence[int | None], space: Space, seed: int) -> None:
+    """Append a finalist for each of `parents`: one or two mutations away from it, or a random one for None."""
+    seen = {network(finalist.arch) for finalist in finalists}
+    for parent in parents:
+        rng = np.random.default_rng([seed, len(finalists), 2])  # the search itself draws with two numbers, or with 1
+        arch = space.sample(rng)
+        if parent is not None:
+            arch = finalists[parent].arch
+            for _ in range(int(rng.integers(1, 3))):
+                arch = space.mutate(arch, rng)
+        for _ in range(FRESH_TRIES):
+            if network(arch) not in seen:
+                break
+            arch = space.sample(rng) if parent is None else space.mutate(arch, rng)
+        seen.add(network(arch))
+        finalists.append(Finalist(arch, None, parent))
