@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -48,36 +49,40 @@ def summarise(
 
 
 def grouped(summary: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Each group's mean log loss and MACs over its members, and the standard error of that log loss over them."""
+    """Each group's mean log loss and MACs over its members, and the standard error of that log loss over them.
+
+    `minus` has for every other group the difference of the means and its standard error, as for independent members.
+    """
     groups: dict[str, list[dict[str, Any]]] = {}
     for line in summary:
         groups.setdefault(line["group"], []).append(line)
+    losses = {name: np.array([line["log_loss"] for line in members]) for name, members in groups.items()}
+    errors = {name: standard_error(values) for name, values in losses.items()}
     return {
         name: {
             "members": len(members),
-            "log_loss": float(np.mean([line["log_loss"] for line in members])),
-            "log_loss_error": standard_error(np.array([line["log_loss"] for line in members])),
+            "log_loss": float(losses[name].mean()),
+            "log_loss_error": errors[name],
             "macs": float(np.mean([line["macs"] for line in members])),
+            "minus": {
+                other: {
+                    "mean": float(losses[name].mean() - losses[other].mean()),
+                    "error": None if (one := errors[name]) is None or (two := errors[other]) is None
+                    else math.hypot(one, two),
+                }
+                for other in groups
+                if other != name
+            },
         }
         for name, members in groups.items()
-    }
+    }  # fmt: skip
 
 
 def print_table(results: dict[str, Any], console: Console | None = None) -> None:
     """The models by log loss, best first."""
     rows = Table(title=f"test rows: {results['rows']['test']:,}; ± is a standard error")
-    columns = (
-        "model",
-        "from",
-        "MACs",
-        "tuned to",
-        "epoch",
-        "log loss",
-        "AUC",
-        "minus best hand-made",
-        "minus best searched",
-    )
-    for column in columns:
+    columns = ("model", "from", "MACs", "tuned to", "epoch", "log loss", "AUC")
+    for column in (*columns, *(f"minus best of {name}" for name in results["groups"])):
         rows.add_column(column, justify="left" if column in ("model", "from", "tuned to") else "right")
     for one in sorted(results["models"], key=lambda entry: float(entry["log_loss"])):
         epochs = sorted({record["best_epoch"] for record in one["seeds"]})
@@ -97,6 +102,9 @@ def print_table(results: dict[str, Any], console: Console | None = None) -> None
         if name != HAND_MADE:
             loss = _with_error(group["log_loss"], group["log_loss_error"])
             console.print(f"{name}, mean of {group['members']}: log loss {loss}, {group['macs']:,.0f} MACs")
+            for other, gap in group["minus"].items():
+                if other != HAND_MADE:
+                    console.print(f"  minus {other}: {_with_error(gap['mean'], gap['error'], sign='+')}")
 
 
 def _gap(one: dict[str, Any], name: str) -> str:

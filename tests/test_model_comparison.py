@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from benchmarks import movielens
 from benchmarks.contestants import MODELS, Contestant, build_searched, hand_made, macs, searched
 from benchmarks.ctr_peers import LIBRARIES, Peer, columns, fuxictr
+from benchmarks.movielens_table import grouped
 from benchmarks.paired import difference
 from benchmarks.trainings import Point
 from nasrec.arch_file import write_arch
@@ -53,6 +54,17 @@ def test_a_difference_and_its_errors() -> None:
     assert alone.by_seed is None and alone.error is None and alone.by_row == 0.0
     with pytest.raises(ValueError, match="same"):
         difference(others, others[:1])
+
+
+def test_groups_and_what_is_between_them() -> None:
+    lines = [("a", 0.30, 10), ("a", 0.32, 30), ("b", 0.35, 1), ("b", 0.37, 1), ("c", 0.4, 1)]
+    groups = grouped([{"group": name, "log_loss": loss, "macs": count} for name, loss, count in lines])
+    assert (groups["a"]["members"], groups["a"]["macs"]) == (2, 20)
+    assert groups["a"]["log_loss_error"] == pytest.approx(0.01)  # of two values 0.02 apart: half of that
+    gap = groups["a"]["minus"]["b"]
+    assert (gap["mean"], gap["error"]) == (pytest.approx(-0.05), pytest.approx(0.01 * math.sqrt(2)))
+    assert groups["b"]["minus"]["a"]["mean"] == pytest.approx(0.05)
+    assert groups["c"]["minus"]["a"]["error"] is None and set(groups["c"]["minus"]) == {"a", "b"}
 
 
 def test_columns_are_the_ids_of_a_table() -> None:
