@@ -4,6 +4,7 @@
     FUXICTR=/path/to/FuxiCTR python -m benchmarks.movielens models --data prepared --work trainings --out results.json
     python -m benchmarks.movielens models --data prepared --work trainings --out results.json --searched winners/
     python -m benchmarks.movielens table results.json
+    python -m benchmarks.movielens searches runs/evolution-0 runs/random-0 --out searches.json --winners winners
 
 Each model is trained once with every point of the grid (optimiser and learning rate x epochs of the schedule), then
 with five other seeds at the point whose best epoch had the lowest validation log loss. Nothing is chosen by test rows.
@@ -29,6 +30,7 @@ from benchmarks.movielens_table import HAND_MADE, grouped, print_table, summaris
 from benchmarks.trainings import Entrant, Point, Trainings, tuned
 from nasrec.data.prepared import Prepared
 from nasrec.files import read_json, write_json
+from nasrec.nas.summary import SUMMARY_FORMAT
 from nasrec.train_options import TrainOptions
 
 RATES = (("adagrad", 0.25), ("adagrad", 0.6), ("adagrad", 1.5), ("adam", 1e-3), ("adam", 2.5e-3), ("adam", 6e-3))
@@ -87,6 +89,31 @@ def models(
 def table(results: Path) -> None:
     """Print the table of results that `models` wrote."""
     print_table(read_json(results))
+
+
+@app.command()
+def searches(
+    runs: Annotated[list[Path], typer.Argument(help="folders of finished `nasrec search` runs")],
+    out: Annotated[Path, typer.Option(help="what they found and took, as JSON")],
+    winners: Annotated[Path, typer.Option(help="folder for their architectures, one below it for each strategy")],
+) -> None:
+    """Collect searches: their finalists, winners and times in `out`, their winners' architectures for `models`."""
+    found = []
+    for run in runs:
+        summary = read_json(run / "summary.json", format=SUMMARY_FORMAT)
+        strategy, seed = summary["options"]["strategy"], summary["options"]["seed"]
+        firsts = {training["name"].split("-")[1]: training["log_loss"] for training in reversed(summary["retraining"])}
+        one_shot = summary["search"]["log_losses"]
+        finalists = [
+            {name: finalist[name] for name in ("number", "parent", "macs")}
+            | {"searched": None if finalist["number"] is None else one_shot[finalist["number"]]}
+            | {"trained": firsts[str(place)]}
+            for place, finalist in enumerate(summary["finalists"])
+        ]
+        about = {"strategy": strategy, "seed": seed, "options": summary["options"], "finalists": finalists}
+        found.append({**about, "winner": summary["winner"], "spent": summary["spent"]})
+        write_json(winners / strategy / f"seed{seed}.json", summary["winner"]["arch"])
+    write_json(out, {"command": " ".join(sys.argv[1:]), "machine": process.machine(), "searches": found})
 
 
 def _hand_made(name: str) -> Entrant | None:

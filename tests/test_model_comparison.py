@@ -26,6 +26,7 @@ from nasrec.data.synthetic import SyntheticLog
 from nasrec.errors import InputError
 from nasrec.interop import official_from_arch
 from nasrec.model.baselines import DLRM, LogisticRegression
+from nasrec.nas.summary import SUMMARY_FORMAT
 from nasrec.space import FULL
 from nasrec.train import TrainOptions
 
@@ -175,6 +176,34 @@ def test_searched_architectures_are_read_in_every_form(tmp_path: Path) -> None:
     (tmp_path / "none" / "bad.json").write_text("[3]")
     with pytest.raises(InputError, match=r"bad\.json\[0\]: not an architecture"):
         searched(tmp_path / "none")
+
+
+def test_searches_are_collected_for_the_comparison(tmp_path: Path) -> None:
+    """A finalist's figure is that of its first training, not of another seed; winners come back as architectures."""
+    arch = FULL.sample(np.random.default_rng(5))
+    trainings = [("retrain-0-0.25-0", 0.35), ("retrain-1-0.25-0", 0.34), ("retrain-1-0.25-1", 0.39)]
+    summary = {
+        "format": SUMMARY_FORMAT,
+        "version": 1,
+        "options": {"strategy": "random", "seed": 3},
+        "search": {"log_losses": [0.5, 0.4]},
+        "finalists": [
+            {"number": 1, "parent": None, "macs": 10, "arch": {}},
+            {"number": None, "parent": 0, "macs": 20, "arch": {}},
+        ],
+        "retraining": [{"name": name, "log_loss": loss} for name, loss in trainings],
+        "winner": {"arch": arch.to_json()},
+        "spent": {"wall_s": {"search": 9.0}},
+    }
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "summary.json").write_text(json.dumps(summary))
+    arguments = ["searches", tmp_path / "run", "--out", tmp_path / "out.json", "--winners", tmp_path / "winners"]
+    found = CliRunner().invoke(movielens.app, [str(argument) for argument in arguments])
+    assert found.exit_code == 0, found.output
+    (one,) = json.loads((tmp_path / "out.json").read_text())["searches"]
+    assert (one["strategy"], one["seed"], one["spent"]) == ("random", 3, summary["spent"])
+    assert [(finalist["searched"], finalist["trained"]) for finalist in one["finalists"]] == [(0.4, 0.35), (None, 0.34)]
+    assert searched(tmp_path / "winners" / "random") == {"seed3": arch}
 
 
 def test_models_that_nobody_has_say_why() -> None:
