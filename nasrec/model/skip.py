@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import reduce
+
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -24,12 +27,9 @@ class Skip(nn.Module):
 
     def forward(self, shape: BlockShape, sources: Outputs) -> Tensor:
         """[B, 16, sparse_width]."""
-        width = shape.choice.sparse_width
-        total: Tensor | None = None
-        for source in shape.choice.sparse_inputs:
-            rows = sources.join_sparse((source,))
-            missing = width - rows.shape[2]
-            rows = functional.pad(rows, (0, missing)) if missing > 0 else rows[:, :, :width]
-            total = rows if total is None else total + rows
-        assert total is not None  # an architecture names one input at least
-        return total
+        return reduce(torch.add, [_cut(sources.join_sparse((one,)), shape) for one in shape.choice.sparse_inputs])
+
+
+def _cut(rows: Tensor, shape: BlockShape) -> Tensor:
+    missing = shape.choice.sparse_width - rows.shape[2]
+    return functional.pad(rows, (0, missing)) if missing > 0 else rows[:, :, : shape.choice.sparse_width]

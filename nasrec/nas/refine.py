@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,11 +10,9 @@ import numpy as np
 
 from nasrec.arch import Arch
 from nasrec.data.features import Features
-from nasrec.hardware import workload_of
 from nasrec.liveness import network
-from nasrec.nas.evaluate import macs_penalty
 from nasrec.nas.evolution import FRESH_TRIES
-from nasrec.nas.retrain import train_all
+from nasrec.nas.retrain import penalties_of, train_all, trained_value
 from nasrec.nas.run import SearchRun
 from nasrec.space import Space
 
@@ -61,19 +58,16 @@ def _order(run: SearchRun, features: Features, finalists: Sequence[Finalist]) ->
     """The places of `finalists` by what the search minimises, with the log loss of training; trains the new ones."""
     rate, seed = run.options.retrain.learning_rates[0], run.options.retrain.seeds[0]
     archs = [finalist.arch for finalist in finalists]
+    penalties = penalties_of(run, archs, features)
     found = train_all(run, archs, [(place, rate, seed) for place in range(len(archs))])
-    values = []
-    for (place, *_), training in found.items():
-        loss = math.inf if training["log_loss"] is None else float(training["log_loss"])
-        values.append((loss + macs_penalty(workload_of(archs[place], features).macs, run.options.evolution), place))
-    return [place for _, place in sorted(values)]
+    return sorted(range(len(archs)), key=lambda place: trained_value(found[place, rate, seed], penalties[place]))
 
 
 def _add(finalists: list[Finalist], parents: Sequence[int | None], space: Space, seed: int) -> None:
     """Append a finalist for each of `parents`: one or two mutations away from it, or a random one for None."""
     seen = {network(finalist.arch) for finalist in finalists}
     for parent in parents:
-        rng = np.random.default_rng([seed, len(finalists), 2])  # the search itself draws with two numbers, or with 1
+        rng = np.random.default_rng([seed, len(finalists), 2])  # the search has [seed, n] and [seed, n, 1]
         arch = space.sample(rng)
         if parent is not None:
             arch = finalists[parent].arch

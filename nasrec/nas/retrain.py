@@ -31,7 +31,6 @@ from nasrec.train import train_subnet
 KEEPSAKE = "data"  # beside the winner's weights: what scoring other rows takes, should the run's data be gone
 KEPT_ROWS = 1024
 
-
 Job = tuple[int, float, int]  # place among the architectures, learning rate, seed
 
 
@@ -41,6 +40,16 @@ def train_all(run: SearchRun, archs: Sequence[Arch], jobs: Sequence[Job]) -> dic
     work = {name: partial(train_on_train, run, name, archs[job[0]], *job[1:]) for job, name in names.items()}
     found = run.stages(work)
     return {job: {"name": name, **found[name]} for job, name in names.items()}
+
+
+def trained_value(training: Mapping[str, Any], penalty: float) -> float:
+    """What is minimised among trainings: validation log loss and `macs_penalty`; infinite where it diverged."""
+    return math.inf if training["log_loss"] is None else float(training["log_loss"]) + penalty
+
+
+def penalties_of(run: SearchRun, archs: Sequence[Arch], features: Features) -> list[float]:
+    """What MACs cost each of `archs`, as in the search."""
+    return [macs_penalty(workload_of(arch, features).macs, run.options.evolution) for arch in archs]
 
 
 def retrain_best(run: SearchRun, best: Sequence[Arch], features: Features) -> dict[str, Any]:
@@ -54,14 +63,13 @@ def retrain_best(run: SearchRun, best: Sequence[Arch], features: Features) -> di
     section = run.options.retrain
     rates, seeds = section.learning_rates, section.seeds
     tried: dict[Job, dict[str, Any]] = {}
-    penalties = [macs_penalty(workload_of(arch, features).macs, run.options.evolution) for arch in best]
+    penalties = penalties_of(run, best, features)
 
     def train(jobs: Sequence[Job]) -> None:
         tried.update(train_all(run, best, jobs))
 
     def loss_of(job: Job) -> float:
-        loss = tried[job]["log_loss"]
-        return math.inf if loss is None else float(loss) + penalties[job[0]]
+        return trained_value(tried[job], penalties[job[0]])
 
     train([(place, rates[0], seeds[0]) for place in range(len(best))])
     finals = sorted(range(len(best)), key=lambda place: (loss_of((place, rates[0], seeds[0])), place))[: section.finals]
