@@ -15,10 +15,12 @@ every `--searched`, say the winners of three searches beside those of three rand
 
 from __future__ import annotations
 
+import statistics
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -97,7 +99,7 @@ def searches(
     out: Annotated[Path, typer.Option(help="what they found and took, as JSON")],
     winners: Annotated[Path, typer.Option(help="folder for their architectures, one below it for each strategy")],
 ) -> None:
-    """Collect searches: their finalists, winners and times in `out`, their winners' architectures for `models`."""
+    """Collect searches, and say it in short: finalists, winners, times in `out`; winning architectures for `models`."""
     found = []
     for run in runs:
         summary = read_json(run / "summary.json", format=SUMMARY_FORMAT)
@@ -111,9 +113,34 @@ def searches(
             for place, finalist in enumerate(summary["finalists"])
         ]
         about = {"strategy": strategy, "seed": seed, "options": summary["options"], "finalists": finalists}
+        about |= {"origins": _origins(finalists), "minutes": _minutes(summary["spent"])}
         found.append({**about, "winner": summary["winner"], "spent": summary["spent"]})
         write_json(winners / strategy / f"seed{seed}.json", summary["winner"]["arch"])
+        origins = ", ".join(f"{one['count']} {name} {one['mean']:.4f}" for name, one in about["origins"].items())
+        typer.echo(f"{strategy}, seed {seed}: {about['minutes']:.1f} min; mean log loss of trainings: {origins}")
     write_json(out, {"command": " ".join(sys.argv[1:]), "machine": process.machine(), "searches": found})
+
+
+def _origins(finalists: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
+    """How finalists fare in training, by where they come from: count, mean and least validation log loss."""
+    found: dict[str, list[float]] = {}
+    for finalist in finalists:
+        origin = "one-shot best" if finalist["number"] is not None else "random"
+        if finalist["parent"] is not None:
+            origin = "children"
+        if finalist["trained"] is not None:
+            found.setdefault(origin, []).append(finalist["trained"])
+    return {
+        name: {"count": len(losses), "mean": statistics.fmean(losses), "least": min(losses)}
+        for name, losses in found.items()
+    }
+
+
+def _minutes(spent: Mapping[str, Any]) -> float:
+    """The duration of a search: trainings from scratch are shared among the workers, the stages before are not."""
+    walls = spent["wall_s"]
+    shared = sum(wall for name, wall in walls.items() if name.startswith(("retrain-", "winner-")))
+    return float(sum(walls.values()) - shared + shared / spent["workers"]) / 60
 
 
 def _hand_made(name: str) -> Entrant | None:

@@ -193,7 +193,7 @@ def test_searches_are_collected_for_the_comparison(tmp_path: Path) -> None:
         ],
         "retraining": [{"name": name, "log_loss": loss} for name, loss in trainings],
         "winner": {"arch": arch.to_json()},
-        "spent": {"wall_s": {"search": 9.0}},
+        "spent": {"wall_s": {"search": 60.0, "retrain-0-0.25-0": 60.0, "retrain-1-0.25-0": 180.0}, "workers": 2},
     }
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "summary.json").write_text(json.dumps(summary))
@@ -202,6 +202,12 @@ def test_searches_are_collected_for_the_comparison(tmp_path: Path) -> None:
     assert found.exit_code == 0, found.output
     (one,) = json.loads((tmp_path / "out.json").read_text())["searches"]
     assert (one["strategy"], one["seed"], one["spent"]) == ("random", 3, summary["spent"])
+    assert one["minutes"] == 3.0  # two workers share the trainings
+    assert one["origins"] == {
+        "one-shot best": {"count": 1, "mean": 0.35, "least": 0.35},
+        "children": {"count": 1, "mean": 0.34, "least": 0.34},
+    }
+    assert found.stdout.startswith("random, seed 3: 3.0 min; ") and "1 one-shot best 0.3500, 1 chi" in found.stdout
     assert [(finalist["searched"], finalist["trained"]) for finalist in one["finalists"]] == [(0.4, 0.35), (None, 0.34)]
     assert searched(tmp_path / "winners" / "random") == {"seed3": arch}
 
