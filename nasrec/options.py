@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from nasrec.candidate_space import CandidateSpace, ChipSpace
 from nasrec.data.encoder import EncodingOptions
@@ -30,14 +30,30 @@ class DataOptions(Section):
 
 
 class SpaceOptions(Section):
-    """The architectures: a NASRec space, cut to the blocks and widths that two cores search in minutes."""
+    """The architectures: a NASRec space, cut to the blocks and widths that two cores search in minutes.
+
+    `leave_out` names operators of the space that are not wanted; both branches keep one at least.
+    """
 
     name: Literal["small", "full", "extended", "autoctr", "xlarge"] = "full"
+    leave_out: tuple[str, ...] = ()
     blocks: Annotated[int, Field(ge=1, le=7)] = 3
     dense_widths: tuple[Count, ...] = (32, 64, 128)
     sparse_widths: tuple[Count, ...] = (16, 32)
     weight_bits: tuple[Bits, ...] = (4, 8)
     input_bits: tuple[Bits, ...] = (4, 8)
+
+    @model_validator(mode="after")
+    def _leaves_operators(self) -> Self:
+        base = SPACES[self.name]
+        unknown = [name for name in self.leave_out if name not in base.dense_ops + base.sparse_ops]
+        if unknown:
+            allowed = ", ".join(base.dense_ops + base.sparse_ops)
+            raise ValueError(f"leave_out has {unknown[0]!r}: allowed are {allowed}")
+        for branch, operators in (("dense", base.dense_ops), ("sparse", base.sparse_ops)):
+            if not set(operators) - set(self.leave_out):
+                raise ValueError(f"leave_out has all {branch} operators: one of {', '.join(operators)} must stay")
+        return self
 
     def space(self) -> Space:
         """The search space of architectures."""
@@ -45,13 +61,16 @@ class SpaceOptions(Section):
         return Space(
             base.name,
             self.blocks,
-            base.dense_ops,
-            base.sparse_ops,
+            self._kept(base.dense_ops),
+            self._kept(base.sparse_ops),
             self.dense_widths,
             self.sparse_widths,
             self.weight_bits,
             self.input_bits,
         )
+
+    def _kept(self, operators: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(name for name in operators if name not in self.leave_out)
 
 
 class ChipOptions(Section):

@@ -112,3 +112,16 @@ def test_a_file_changes_only_what_it_names(tmp_path: Path) -> None:
 def test_an_unknown_preset_is_named() -> None:
     with pytest.raises(InputError, match="allowed are paper, fast"):
         preset("slow")
+
+
+def test_operators_are_left_out_by_name() -> None:
+    options = changed(NasOptions(), {"space": {"name": "extended", "leave_out": ["attention", "fc"]}}, "here")
+    space = options.space.space()
+    assert space.sparse_ops == ("efc", "skip") and space.dense_ops == ("dot", "gating", "sum", "deep", "bilinear")
+    for name, gone, message in (
+        ("full", ["deep"], "leave_out has 'deep': allowed are fc, dot, gating, sum, efc, attention$"),
+        ("full", ["efc", "attention"], "leave_out has all sparse operators: one of efc, attention must stay"),
+        ("small", ["fc", "dot"], "leave_out has all dense operators"),
+    ):
+        with pytest.raises(InputError, match=message):
+            changed(NasOptions(), {"space": {"name": name, "leave_out": gone}}, "here")
