@@ -15,12 +15,10 @@ every `--searched`, say the winners of three searches beside those of three rand
 
 from __future__ import annotations
 
-import statistics
 import sys
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -28,6 +26,7 @@ import typer
 
 from benchmarks import process
 from benchmarks.contestants import MODELS, build_searched, hand_made, macs, searched
+from benchmarks.movielens_searches import by_operator, search_facts
 from benchmarks.movielens_table import HAND_MADE, grouped, print_table, summarise
 from benchmarks.trainings import Entrant, Point, Trainings, tuned
 from nasrec.data.prepared import Prepared
@@ -96,51 +95,24 @@ def table(results: Path) -> None:
 @app.command()
 def searches(
     runs: Annotated[list[Path], typer.Argument(help="folders of finished `nasrec search` runs")],
-    out: Annotated[Path, typer.Option(help="what they found and took, as JSON")],
+    out: Annotated[Path, typer.Option(help="what they tried, found and took, as JSON")],
     winners: Annotated[Path, typer.Option(help="folder for their architectures, one below it for each strategy")],
 ) -> None:
-    """Collect searches, and say it in short: finalists, winners, times in `out`; winning architectures for `models`."""
+    """Collect searches in `out` and say what they tried, and what it took; write winning architectures for `models`."""
     found = []
     for run in runs:
         summary = read_json(run / "summary.json", format=SUMMARY_FORMAT)
-        strategy, seed = summary["options"]["strategy"], summary["options"]["seed"]
-        firsts = {training["name"].split("-")[1]: training["log_loss"] for training in reversed(summary["retraining"])}
-        one_shot = summary["search"]["log_losses"]
-        finalists = [
-            {name: finalist[name] for name in ("number", "parent", "macs")}
-            | {"searched": None if finalist["number"] is None else one_shot[finalist["number"]]}
-            | {"trained": firsts[str(place)]}
-            for place, finalist in enumerate(summary["finalists"])
-        ]
-        about = {"strategy": strategy, "seed": seed, "options": summary["options"], "finalists": finalists}
-        about |= {"origins": _origins(finalists), "minutes": _minutes(summary["spent"])}
-        found.append({**about, "winner": summary["winner"], "spent": summary["spent"]})
-        write_json(winners / strategy / f"seed{seed}.json", summary["winner"]["arch"])
-        origins = ", ".join(f"{one['count']} {name} {one['mean']:.4f}" for name, one in about["origins"].items())
-        typer.echo(f"{strategy}, seed {seed}: {about['minutes']:.1f} min; mean log loss of trainings: {origins}")
-    write_json(out, {"command": " ".join(sys.argv[1:]), "machine": process.machine(), "searches": found})
-
-
-def _origins(finalists: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
-    """How finalists fare in training, by where they come from: count, mean and least validation log loss."""
-    found: dict[str, list[float]] = {}
-    for finalist in finalists:
-        origin = "one-shot best" if finalist["number"] is not None else "random"
-        if finalist["parent"] is not None:
-            origin = "children"
-        if finalist["trained"] is not None:
-            found.setdefault(origin, []).append(finalist["trained"])
-    return {
-        name: {"count": len(losses), "mean": statistics.fmean(losses), "least": min(losses)}
-        for name, losses in found.items()
-    }
-
-
-def _minutes(spent: Mapping[str, Any]) -> float:
-    """The duration of a search: trainings from scratch are shared among the workers, the stages before are not."""
-    walls = spent["wall_s"]
-    shared = sum(wall for name, wall in walls.items() if name.startswith(("retrain-", "winner-")))
-    return float(sum(walls.values()) - shared + shared / spent["workers"]) / 60
+        one = search_facts(summary)
+        found.append(one)
+        write_json(winners / one["strategy"] / f"seed{one['seed']}.json", summary["winner"]["arch"])
+        origins = "; ".join(f"{line['count']} {name} {line['mean']:.4f}" for name, line in one["origins"].items())
+        typer.echo(f"{one['strategy']}, seed {one['seed']}: {one['minutes']:.1f} min; mean log loss of {origins}")
+    operators = by_operator([finalist for one in found for finalist in one["finalists"]])
+    for name, line in operators.items():
+        losses = f"log loss {line['mean']:.4f} on average, {line['least']:.4f} at best"
+        typer.echo(f"{name}: {losses}, {line['wall_s']:.1f} s a training ({line['count']})")
+    facts = {"machine": process.machine(), "operators": operators, "searches": found}
+    write_json(out, {"command": " ".join(sys.argv[1:]), **facts})
 
 
 def _hand_made(name: str) -> Entrant | None:

@@ -19,6 +19,7 @@ from benchmarks.ctr_peers import LIBRARIES, Peer, columns, fuxictr
 from benchmarks.movielens_table import grouped
 from benchmarks.paired import difference
 from benchmarks.trainings import Point
+from nasrec.arch import Arch, BlockChoice
 from nasrec.arch_file import write_arch
 from nasrec.data.features import Features, Table
 from nasrec.data.prepare import prepare
@@ -178,9 +179,14 @@ def test_searched_architectures_are_read_in_every_form(tmp_path: Path) -> None:
         searched(tmp_path / "none")
 
 
+def block(dense: str, sparse: str, *, fm: bool) -> BlockChoice:
+    return BlockChoice((dense,), (sparse,), (0,), (0,), 0, 0, 16, 16, dsi=False, fm=fm)
+
+
 def test_searches_are_collected_for_the_comparison(tmp_path: Path) -> None:
     """A finalist's figure is that of its first training, not of another seed; winners come back as architectures."""
-    arch = FULL.sample(np.random.default_rng(5))
+    arch = Arch((block("fc", "attention", fm=False), block("dot", "efc", fm=True)))  # nobody reads the first block
+    other = Arch((block("deep", "efc", fm=False),))
     trainings = [("retrain-0-0.25-0", 0.35), ("retrain-1-0.25-0", 0.34), ("retrain-1-0.25-1", 0.39)]
     summary = {
         "format": SUMMARY_FORMAT,
@@ -188,27 +194,36 @@ def test_searches_are_collected_for_the_comparison(tmp_path: Path) -> None:
         "options": {"strategy": "random", "seed": 3},
         "search": {"log_losses": [0.5, 0.4]},
         "finalists": [
-            {"number": 1, "parent": None, "macs": 10, "arch": {}},
-            {"number": None, "parent": 0, "macs": 20, "arch": {}},
+            {"number": 1, "parent": None, "macs": 10, "arch": arch.to_json()},
+            {"number": None, "parent": 0, "macs": 20, "arch": other.to_json()},
         ],
         "retraining": [{"name": name, "log_loss": loss} for name, loss in trainings],
         "winner": {"arch": arch.to_json()},
-        "spent": {"wall_s": {"search": 60.0, "retrain-0-0.25-0": 60.0, "retrain-1-0.25-0": 180.0}, "workers": 2},
+        "spent": {
+            "wall_s": {"search": 60.0, "retrain-0-0.25-0": 40.0, "retrain-1-0.25-0": 20.0, "retrain-1-0.25-1": 180.0},
+            "workers": 2,
+        },
     }
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "summary.json").write_text(json.dumps(summary))
     arguments = ["searches", tmp_path / "run", "--out", tmp_path / "out.json", "--winners", tmp_path / "winners"]
     found = CliRunner().invoke(movielens.app, [str(argument) for argument in arguments])
     assert found.exit_code == 0, found.output
-    (one,) = json.loads((tmp_path / "out.json").read_text())["searches"]
+    results = json.loads((tmp_path / "out.json").read_text())
+    (one,) = results["searches"]
     assert (one["strategy"], one["seed"], one["spent"]) == ("random", 3, summary["spent"])
-    assert one["minutes"] == 3.0  # two workers share the trainings
-    assert one["origins"] == {
-        "one-shot best": {"count": 1, "mean": 0.35, "least": 0.35},
-        "children": {"count": 1, "mean": 0.34, "least": 0.34},
-    }
-    assert found.stdout.startswith("random, seed 3: 3.0 min; ") and "1 one-shot best 0.3500, 1 chi" in found.stdout
     assert [(finalist["searched"], finalist["trained"]) for finalist in one["finalists"]] == [(0.4, 0.35), (None, 0.34)]
+    assert one["minutes"] == 3.0  # two workers share the trainings
+    assert one["origins"]["one-shot best"] == {"count": 1, "mean": 0.35, "least": 0.35}
+    assert one["origins"]["children"] == {"count": 1, "mean": 0.34, "least": 0.34}
+    assert results["operators"] == {
+        "deep": {"count": 1, "mean": 0.34, "least": 0.34, "wall_s": 20.0},
+        "dot": {"count": 1, "mean": 0.35, "least": 0.35, "wall_s": 40.0},
+        "efc": {"count": 2, "mean": pytest.approx(0.345), "least": 0.34, "wall_s": 30.0},
+        "fm": {"count": 1, "mean": 0.35, "least": 0.35, "wall_s": 40.0},
+    }
+    assert "random, seed 3: 3.0 min; mean log loss of 1 one-shot best 0.3500; 1 children 0.3400\n" in found.stdout
+    assert "efc: log loss 0.3450 on average, 0.3400 at best, 30.0 s a training (2)\n" in found.stdout
     assert searched(tmp_path / "winners" / "random") == {"seed3": arch}
 
 
