@@ -30,6 +30,7 @@ from benchmarks.movielens_searches import by_operator, search_facts
 from benchmarks.movielens_table import HAND_MADE, grouped, print_table, summarise
 from benchmarks.trainings import Entrant, Point, Trainings, tuned
 from nasrec.data.prepared import Prepared
+from nasrec.errors import InputError
 from nasrec.files import read_json, write_json
 from nasrec.nas.summary import SUMMARY_FORMAT
 from nasrec.train_options import TrainOptions
@@ -60,6 +61,9 @@ def models(
     torch.set_num_threads(1)
     prepared = Prepared.open(data)
     entrants = [entrant for name in (model or MODELS) if (entrant := _hand_made(name)) is not None]
+    groups = [path.stem for path in searched_at or ()]
+    if len(set(groups)) < len(groups):
+        raise InputError(f"--searched: {', '.join(groups)}: every group needs a name of its own")
     for path in searched_at or ():
         entrants += [
             Entrant(f"{path.stem}:{name}", "nasrec", build_searched(arch), path.stem, arch.to_json())
@@ -98,15 +102,25 @@ def searches(
     out: Annotated[Path, typer.Option(help="what they tried, found and took, as JSON")],
     winners: Annotated[Path, typer.Option(help="folder for their architectures, one below it for each strategy")],
 ) -> None:
-    """Collect searches in `out` and say what they tried, and what it took; write winning architectures for `models`."""
+    """Collect searches in `out` and say what they tried, and what it took; write winning architectures for `models`.
+
+    Minutes are from the start of a run to its summary, whether or not it was working all the time.
+    """
     found = []
     for run in runs:
         summary = read_json(run / "summary.json", format=SUMMARY_FORMAT)
         one = search_facts(summary)
+        one["minutes"] = ((run / "summary.json").stat().st_mtime - (run / "run.json").stat().st_mtime) / 60
         found.append(one)
-        write_json(winners / one["strategy"] / f"seed{one['seed']}.json", summary["winner"]["arch"])
         origins = "; ".join(f"{line['count']} {name} {line['mean']:.4f}" for name, line in one["origins"].items())
         typer.echo(f"{one['strategy']}, seed {one['seed']}: {one['minutes']:.1f} min; mean log loss of {origins}")
+    archs = {winners / one["strategy"] / f"seed{one['seed']}.json": one["winner"]["arch"] for one in found}
+    if len(archs) < len(found):
+        raise InputError(f"{len(found)} searches, but {len(archs)} strategies and seeds: a winner would be lost")
+    if winners.exists() and any(winners.iterdir()):
+        raise InputError(f"{winners}: not empty; winners of other searches would be mixed with these")
+    for path, arch in archs.items():
+        write_json(path, arch)
     operators = by_operator([finalist for one in found for finalist in one["finalists"]])
     for name, line in operators.items():
         losses = f"log loss {line['mean']:.4f} on average, {line['least']:.4f} at best"

@@ -1,4 +1,4 @@
-"""What searches tried, by where it came from and by operator, and how long they took: read from their summaries."""
+"""What searches tried, by where it came from and by operator: read from their summaries."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from typing import Any
 
 from nasrec.arch import Arch
 from nasrec.liveness import live_blocks
-
-TRAININGS = ("retrain-", "winner-")  # stages whose time is shared among the workers
 
 
 def search_facts(summary: Mapping[str, Any]) -> dict[str, Any]:
@@ -43,7 +41,6 @@ def search_facts(summary: Mapping[str, Any]) -> dict[str, Any]:
         "options": options,
         "finalists": finalists,
         "origins": by_origin(finalists),
-        "minutes": duration_s(spent) / 60,
         "winner": summary["winner"],
         "spent": spent,
     }
@@ -65,9 +62,13 @@ def by_origin(finalists: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, flo
 
 
 def by_operator(finalists: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
-    """For each operator, of the trained finalists in which it runs: count, mean and least log loss, mean seconds."""
+    """For each operator, of the trained finalists in which it runs: count, mean and least log loss, mean seconds.
+
+    A finalist of several searches (those of one seed draw the same ones at first) counts once.
+    """
+    once = {(finalist["trained"], finalist["macs"], *finalist["operators"]): finalist for finalist in finalists}
     found: dict[str, list[tuple[float, float]]] = {}
-    for finalist in finalists:
+    for finalist in once.values():
         for name in finalist["operators"] if finalist["trained"] is not None else ():
             found.setdefault(name, []).append((finalist["trained"], finalist["wall_s"]))
     summed = {}
@@ -80,13 +81,6 @@ def by_operator(finalists: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, f
             "wall_s": statistics.fmean(walls),
         }
     return summed
-
-
-def duration_s(spent: Mapping[str, Any]) -> float:
-    """How long a search takes: its workers share trainings from scratch; the stages before run one after the other."""
-    walls = spent["wall_s"]
-    shared = sum(wall for name, wall in walls.items() if name.startswith(TRAININGS))
-    return float(sum(walls.values()) - shared + shared / spent["workers"])
 
 
 def _running(arch: Arch) -> Iterator[str]:

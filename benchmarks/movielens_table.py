@@ -51,31 +51,35 @@ def summarise(
 def grouped(summary: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Each group's mean log loss and MACs over its members, and the standard error of that log loss over them.
 
-    `minus` has for every other group the difference of the means and its standard error, as for independent members.
+    `minus` has for every other group the difference of the means and its standard error: paired where both have members
+    of the same names ("evolution:seed0", "random:seed0": searches of one seed begin with the same random draws), else
+    as for independent members.
     """
     groups: dict[str, list[dict[str, Any]]] = {}
     for line in summary:
         groups.setdefault(line["group"], []).append(line)
-    losses = {name: np.array([line["log_loss"] for line in members]) for name, members in groups.items()}
-    errors = {name: standard_error(values) for name, values in losses.items()}
     return {
         name: {
             "members": len(members),
-            "log_loss": float(losses[name].mean()),
-            "log_loss_error": errors[name],
+            "log_loss": float(np.mean([line["log_loss"] for line in members])),
+            "log_loss_error": standard_error(np.array([line["log_loss"] for line in members])),
             "macs": float(np.mean([line["macs"] for line in members])),
-            "minus": {
-                other: {
-                    "mean": float(losses[name].mean() - losses[other].mean()),
-                    "error": None if (one := errors[name]) is None or (two := errors[other]) is None
-                    else math.hypot(one, two),
-                }
-                for other in groups
-                if other != name
-            },
+            "minus": {other: _minus(members, groups[other]) for other in groups if other != name},
         }
         for name, members in groups.items()
-    }  # fmt: skip
+    }
+
+
+def _minus(members: Sequence[dict[str, Any]], others: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    ours, theirs = ({line["name"].partition(":")[2]: line["log_loss"] for line in lines} for lines in (members, others))
+    values, other_values = np.array([*ours.values()]), np.array([*theirs.values()])
+    paired = set(ours) == set(theirs)
+    if paired:
+        error = standard_error(np.array([loss - theirs[name] for name, loss in ours.items()]))
+    else:
+        one, two = standard_error(values), standard_error(other_values)
+        error = None if one is None or two is None else math.hypot(one, two)
+    return {"mean": float(values.mean() - other_values.mean()), "error": error, "paired": paired}
 
 
 def print_table(results: dict[str, Any], console: Console | None = None) -> None:
@@ -104,7 +108,8 @@ def print_table(results: dict[str, Any], console: Console | None = None) -> None
             console.print(f"{name}, mean of {group['members']}: log loss {loss}, {group['macs']:,.0f} MACs")
             for other, gap in group["minus"].items():
                 if other != HAND_MADE:
-                    console.print(f"  minus {other}: {_with_error(gap['mean'], gap['error'], sign='+')}")
+                    how = "paired by seed" if gap["paired"] else "as independent"
+                    console.print(f"  minus {other}, {how}: {_with_error(gap['mean'], gap['error'], sign='+')}")
 
 
 def _gap(one: dict[str, Any], name: str) -> str:

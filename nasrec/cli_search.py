@@ -78,9 +78,10 @@ def _options(
     from nasrec.nas.presets import scaled
     from nasrec.sections import changed, read_toml, set_by_key
 
-    options = scaled(preset_named(preset), scale)
+    options = preset_named(preset)
     if config is not None:
         options = changed(options, read_toml(config), str(config))
+    options = scaled(options, scale)
     given = {"seed": seed, "strategy": strategy}
     options = changed(options, {name: value for name, value in given.items() if value is not None}, "command line")
     return set_by_key(options, settings)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from nasrec.candidate_space import CandidateSpace, ChipSpace
 from nasrec.data.encoder import EncodingOptions
@@ -43,17 +43,18 @@ class SpaceOptions(Section):
     weight_bits: tuple[Bits, ...] = (4, 8)
     input_bits: tuple[Bits, ...] = (4, 8)
 
-    @model_validator(mode="after")
-    def _leaves_operators(self) -> Self:
-        base = SPACES[self.name]
-        unknown = [name for name in self.leave_out if name not in base.dense_ops + base.sparse_ops]
-        if unknown:
-            allowed = ", ".join(base.dense_ops + base.sparse_ops)
-            raise ValueError(f"leave_out has {unknown[0]!r}: allowed are {allowed}")
-        for branch, operators in (("dense", base.dense_ops), ("sparse", base.sparse_ops)):
-            if not set(operators) - set(self.leave_out):
-                raise ValueError(f"leave_out has all {branch} operators: one of {', '.join(operators)} must stay")
-        return self
+    @field_validator("leave_out")
+    @classmethod
+    def _leaves_operators(cls, left_out: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        base = SPACES[info.data.get("name", "full")]
+        operators = base.dense_ops + base.sparse_ops
+        for name in left_out:
+            if name not in operators:
+                raise ValueError(f"{name!r} is no operator of the space: allowed are {', '.join(operators)}")
+        for branch, names in (("dense", base.dense_ops), ("sparse", base.sparse_ops)):
+            if set(names) <= set(left_out):
+                raise ValueError(f"no {branch} operator is left: one of {', '.join(names)} must stay")
+        return left_out
 
     def space(self) -> Space:
         """The search space of architectures."""

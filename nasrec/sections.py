@@ -55,9 +55,10 @@ def changed(options: Options, changes: Mapping[str, Any], where: str) -> Options
 def set_by_key(options: Options, settings: Sequence[str]) -> Options:
     """`options` with each of `settings`, "section.key=value", set anew.
 
-    A value is written as in TOML; quotation marks around a plain word may be left out. Raises InputError naming the
-    setting and what is allowed.
+    A value is written as in TOML; quotation marks around a plain word may be left out. The order matters only where a
+    key is set twice. Raises InputError naming the settings, the key and what is allowed.
     """
+    together: dict[str, Any] = {}
     for setting in settings:
         key, equals, text = setting.partition("=")
         if not equals or not key.strip():
@@ -65,8 +66,8 @@ def set_by_key(options: Options, settings: Sequence[str]) -> Options:
         changes: Any = _value(text.strip())
         for part in reversed(key.strip().split(".")):
             changes = {part: changes}
-        options = changed(options, changes, f"--set {setting}")
-    return options
+        together = _merged(together, changes)
+    return changed(options, together, " ".join(f"--set {setting}" for setting in settings))
 
 
 def _value(text: str) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from typer.testing import CliRunner
 from benchmarks import movielens
 from benchmarks.contestants import MODELS, Contestant, build_searched, hand_made, macs, searched
 from benchmarks.ctr_peers import LIBRARIES, Peer, columns, fuxictr
+from benchmarks.movielens_searches import by_operator
 from benchmarks.movielens_table import grouped
 from benchmarks.paired import difference
 from benchmarks.trainings import Point
@@ -60,13 +62,31 @@ def test_a_difference_and_its_errors() -> None:
 
 def test_groups_and_what_is_between_them() -> None:
     lines = [("a", 0.30, 10), ("a", 0.32, 30), ("b", 0.35, 1), ("b", 0.37, 1), ("c", 0.4, 1)]
-    groups = grouped([{"group": name, "log_loss": loss, "macs": count} for name, loss, count in lines])
+    groups = grouped(
+        [
+            {"group": name, "name": f"{name}:{number}", "log_loss": loss, "macs": count}
+            for number, (name, loss, count) in enumerate(lines)
+        ]
+    )
     assert (groups["a"]["members"], groups["a"]["macs"]) == (2, 20)
     assert groups["a"]["log_loss_error"] == pytest.approx(0.01)  # of two values 0.02 apart: half of that
     gap = groups["a"]["minus"]["b"]
     assert (gap["mean"], gap["error"]) == (pytest.approx(-0.05), pytest.approx(0.01 * math.sqrt(2)))
     assert groups["b"]["minus"]["a"]["mean"] == pytest.approx(0.05)
     assert groups["c"]["minus"]["a"]["error"] is None and set(groups["c"]["minus"]) == {"a", "b"}
+
+
+def test_groups_of_the_same_seeds_are_compared_in_pairs() -> None:
+    losses = {"a": {"seed0": 0.30, "seed1": 0.40}, "b": {"seed1": 0.42, "seed0": 0.31}}
+    groups = grouped(
+        [
+            {"group": group, "name": f"{group}:{seed}", "log_loss": loss, "macs": 1}
+            for group, seeds in losses.items()
+            for seed, loss in seeds.items()
+        ]
+    )
+    gap = groups["a"]["minus"]["b"]  # -0.01 and -0.02: deviation 0.01 / sqrt 2, over sqrt 2
+    assert gap == {"mean": pytest.approx(-0.015), "error": pytest.approx(0.005), "paired": True}
 
 
 def test_columns_are_the_ids_of_a_table() -> None:
@@ -200,12 +220,13 @@ def test_searches_are_collected_for_the_comparison(tmp_path: Path) -> None:
         "retraining": [{"name": name, "log_loss": loss} for name, loss in trainings],
         "winner": {"arch": arch.to_json()},
         "spent": {
-            "wall_s": {"search": 60.0, "retrain-0-0.25-0": 40.0, "retrain-1-0.25-0": 20.0, "retrain-1-0.25-1": 180.0},
-            "workers": 2,
+            "wall_s": {"search": 60.0, "retrain-0-0.25-0": 40.0, "retrain-1-0.25-0": 20.0, "retrain-1-0.25-1": 180.0}
         },
     }
     (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "summary.json").write_text(json.dumps(summary))
+    for name, content, changed in (("run.json", "{}", 1000), ("summary.json", json.dumps(summary), 1180)):
+        (tmp_path / "run" / name).write_text(content)
+        os.utime(tmp_path / "run" / name, (changed, changed))
     arguments = ["searches", tmp_path / "run", "--out", tmp_path / "out.json", "--winners", tmp_path / "winners"]
     found = CliRunner().invoke(movielens.app, [str(argument) for argument in arguments])
     assert found.exit_code == 0, found.output
@@ -213,7 +234,7 @@ def test_searches_are_collected_for_the_comparison(tmp_path: Path) -> None:
     (one,) = results["searches"]
     assert (one["strategy"], one["seed"], one["spent"]) == ("random", 3, summary["spent"])
     assert [(finalist["searched"], finalist["trained"]) for finalist in one["finalists"]] == [(0.4, 0.35), (None, 0.34)]
-    assert one["minutes"] == 3.0  # two workers share the trainings
+    assert one["minutes"] == 3.0
     assert one["origins"]["one-shot best"] == {"count": 1, "mean": 0.35, "least": 0.35}
     assert one["origins"]["children"] == {"count": 1, "mean": 0.34, "least": 0.34}
     assert results["operators"] == {
@@ -225,6 +246,28 @@ def test_searches_are_collected_for_the_comparison(tmp_path: Path) -> None:
     assert "random, seed 3: 3.0 min; mean log loss of 1 one-shot best 0.3500; 1 children 0.3400\n" in found.stdout
     assert "efc: log loss 0.3450 on average, 0.3400 at best, 30.0 s a training (2)\n" in found.stdout
     assert searched(tmp_path / "winners" / "random") == {"seed3": arch}
+    again = CliRunner().invoke(movielens.app, [str(argument) for argument in arguments])
+    assert isinstance(again.exception, InputError) and "not empty" in str(again.exception)
+    twice = ["searches", tmp_path / "run", *arguments[1:-1], tmp_path / "others"]
+    refused = CliRunner().invoke(movielens.app, [str(argument) for argument in twice])
+    assert "2 searches, but 1 strategies and seeds" in str(refused.exception) and not (tmp_path / "others").exists()
+
+
+def test_a_finalist_of_two_searches_counts_once() -> None:
+    finalist = {"trained": 0.3, "macs": 7, "operators": ["efc", "fc"], "wall_s": 2.0}
+    other = {**finalist, "trained": 0.4}
+    found = by_operator([finalist, {**finalist, "wall_s": 3.0}, other, {**finalist, "trained": None}])
+    assert {name: line["count"] for name, line in found.items()} == {"efc": 2, "fc": 2}
+    assert found["fc"]["mean"] == pytest.approx(0.35) and found["fc"]["least"] == 0.3
+
+
+def test_groups_need_names_of_their_own(tmp_path: Path) -> None:
+    data = prepare(SyntheticLog(100, 0), tmp_path / "data", seed=0)
+    arguments = ["models", "--data", data.folder, "--work", tmp_path, "--out", tmp_path / "out.json"]
+    for folder in ("a", "b"):
+        arguments += ["--searched", tmp_path / folder / "evolution"]
+    found = CliRunner().invoke(movielens.app, [str(argument) for argument in arguments])
+    assert "every group needs a name of its own" in str(found.exception)
 
 
 def test_models_that_nobody_has_say_why() -> None:

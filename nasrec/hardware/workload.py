@@ -33,6 +33,7 @@ class _Walk:
     def __init__(self, features: Features) -> None:
         self.ops: list[MatVec | MatMul | Gather | Elementwise] = []
         self.features = features
+        self.tables: set[str] = set()
         self.dense: dict[int, tuple[int, Names]] = {0: (features.dense, ())}
         self.sparse: dict[int, tuple[int, Names]] = {}
 
@@ -42,6 +43,7 @@ class _Walk:
             for table in self.features.tables
         ]
         self.sparse[0] = (len(gathers), tuple(op.name for op in gathers))
+        self.tables = {op.name for op in gathers}
         self.ops += gathers
         for index, (block, state) in enumerate(zip(arch.blocks, live, strict=True)):
             self._block(index, block, state)
@@ -153,7 +155,7 @@ class _Walk:
         return self._elementwise(f"{prefix}.relu", "relu", width * EMBEDDING_DIM, names)
 
     def _skip(self, prefix: str, block: BlockChoice) -> Names:
-        inputs = [self.sparse[source][1] for source in block.sparse_inputs]
+        inputs = [self._rows_read(self.sparse[source][1], block.sparse_width) for source in block.sparse_inputs]
         return self._added(f"{prefix}.add", block.sparse_width * EMBEDDING_DIM, inputs)
 
     def _attention(self, prefix: str, block: BlockChoice) -> Names:
@@ -173,6 +175,10 @@ class _Walk:
         names = self._matvec(f"{prefix}.fc2", dim, dim, precision, names, width)
         names = self._elementwise(f"{prefix}.fc_residual", "add", count, tokens + names)
         return self._elementwise(f"{prefix}.fc_norm", "layernorm", count, names)
+
+    def _rows_read(self, names: Names, width: int) -> Names:
+        """Of rows that come straight from tables, those of the first `width`: nobody reads what is cut off."""
+        return names[:width] if set(names) <= self.tables else names
 
     def _pair(self, block: BlockChoice) -> tuple[int, Names, Names]:
         (left_width, left), (right_width, right) = self.dense[block.left], self.dense[block.right]

@@ -35,15 +35,19 @@ def next_architectures(
     parent = None if random else _tournament_winner(alive, options.tournament, np.random.default_rng([seed, first, 1]))
     seen = {canonical(trial.arch) for trial in known}
     drawn: list[Arch] = []
+
+    def known_form(arch: Arch) -> bool:
+        return canonical(arch) in seen
+
     for number in range(len(known), last):
         rng = np.random.default_rng([seed, number])
         if parent is None:
-            arch = _fresh(space.sample(rng), lambda _, rng=rng: space.sample(rng), seen)  # type: ignore[misc]
+            arch = fresh(space.sample(rng), lambda _, rng=rng: space.sample(rng), known_form)  # type: ignore[misc]
         else:
             arch = parent.arch
             for _ in range(options.mutations_at(generation)):
                 arch = space.mutate(arch, rng)
-            arch = _fresh(arch, lambda arch, rng=rng: space.mutate(arch, rng), seen)  # type: ignore[misc]
+            arch = fresh(arch, lambda arch, rng=rng: space.mutate(arch, rng), known_form)  # type: ignore[misc]
         seen.add(canonical(arch))
         drawn.append(arch)
     return drawn
@@ -64,9 +68,10 @@ def _tournament_winner(alive: Sequence[Trial], size: int, rng: np.random.Generat
     return alive[min(entrants, key=lambda index: (alive[index].value, index))]
 
 
-def _fresh(arch: Arch, again: Callable[[Arch], Arch], seen: set[Arch]) -> Arch:
+def fresh(arch: Arch, again: Callable[[Arch], Arch], known: Callable[[Arch], bool]) -> Arch:
+    """`arch`, put through `again` while it is `known`, `FRESH_TRIES` times at most: then a known one is returned."""
     for _ in range(FRESH_TRIES):
-        if canonical(arch) not in seen:
+        if not known(arch):
             break
         arch = again(arch)
     return arch

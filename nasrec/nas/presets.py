@@ -71,13 +71,14 @@ def scaled(options: NasOptions, factor: float) -> NasOptions:
 
     evolution, refine, retrain = options.evolution, options.refine, options.retrain
     population = part(evolution.population, 2)
+    top, fresh, children = part(retrain.top, 1), part(refine.fresh, 0), part(refine.children, 1)
     changes = {
         "evolution": {
             "population": population,
             "generations": part(evolution.generations, min(1, evolution.generations)),
             "tournament": min(population, part(evolution.tournament, 2)),
         },
-        "refine": {"fresh": part(refine.fresh, 0), "children": part(refine.children, 1)},
-        "retrain": {"top": (top := part(retrain.top, 1)), "finals": min(top, retrain.finals)},
+        "refine": {"fresh": fresh, "children": children},
+        "retrain": {"top": top, "finals": min(retrain.finals, top + fresh + refine.rounds * children)},
     }
     return changed(options, changes, f"scale {factor}")

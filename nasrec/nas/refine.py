@@ -11,7 +11,7 @@ import numpy as np
 from nasrec.arch import Arch
 from nasrec.data.features import Features
 from nasrec.liveness import network
-from nasrec.nas.evolution import FRESH_TRIES
+from nasrec.nas.evolution import fresh
 from nasrec.nas.retrain import penalties_of, train_all, trained_value
 from nasrec.nas.run import SearchRun
 from nasrec.space import Space
@@ -38,7 +38,7 @@ def refined(run: SearchRun, features: Features, best: Sequence[tuple[int, Arch]]
     """The search's `best` (number, architecture), and what `run.options.refine` adds to them, trained on the way.
 
     Finalist n depends on the seed, n and the trainings before its round: each is a stage of the run, so a killed
-    refinement goes on. No network comes twice.
+    refinement goes on. No network comes twice; a space may have too few for all that `refine` asks for.
     """
     section = run.options.refine
     space = replace(run.options.space.space(), connections=run.options.evolution.connections)
@@ -64,7 +64,10 @@ def _order(run: SearchRun, features: Features, finalists: Sequence[Finalist]) ->
 
 
 def _add(finalists: list[Finalist], parents: Sequence[int | None], space: Space, seed: int) -> None:
-    """Append a finalist for each of `parents`: one or two mutations away from it, or a random one for None."""
+    """Append a finalist for each of `parents`: one or two mutations away from it, or a random one for None.
+
+    A known network is mutated or drawn again; where the space has no other one (`FRESH_TRIES`), none is appended.
+    """
     seen = {network(finalist.arch) for finalist in finalists}
     for parent in parents:
         rng = np.random.default_rng([seed, len(finalists), 2])  # the search has [seed, n] and [seed, n, 1]
@@ -73,9 +76,11 @@ def _add(finalists: list[Finalist], parents: Sequence[int | None], space: Space,
             arch = finalists[parent].arch
             for _ in range(int(rng.integers(1, 3))):
                 arch = space.mutate(arch, rng)
-        for _ in range(FRESH_TRIES):
-            if network(arch) not in seen:
-                break
-            arch = space.sample(rng) if parent is None else space.mutate(arch, rng)
-        seen.add(network(arch))
-        finalists.append(Finalist(arch, None, parent))
+
+        def again(known: Arch, child: bool = parent is not None, rng: np.random.Generator = rng) -> Arch:
+            return space.mutate(known, rng) if child else space.sample(rng)
+
+        arch = fresh(arch, again, lambda arch: network(arch) in seen)
+        if network(arch) not in seen:
+            seen.add(network(arch))
+            finalists.append(Finalist(arch, None, parent))

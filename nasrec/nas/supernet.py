@@ -8,7 +8,7 @@ from torch import nn
 
 from nasrec.checkpoint import load_checkpoint, restore, save_weights
 from nasrec.data.features import Features
-from nasrec.data.keepsake import VOCABULARY, keep_encoder
+from nasrec.data.keepsake import VOCABULARY, KeptEncoder, keep_encoder
 from nasrec.data.prepared import Prepared
 from nasrec.model.optimizer import load_weights
 from nasrec.model.supernet import Supernet
@@ -28,12 +28,12 @@ def train_nas_supernet(folder: Path, data: Prepared, options: NasOptions, title:
     With `warm_start`, it begins with the embedding tables of a DLRM, trained before. Killed and called again, it goes
     on from its last checkpoint in `folder`. Raises TrainingDiverged.
     """
-    rows = data.split("train")
+    rows, encoder = data.split("train"), keep_encoder(folder / VOCABULARY, data.folder)
     supernet = untrained_supernet(data.features, options)
     if options.supernet.warm_start:
-        copy_tables(_trained_dlrm(folder, data, options, title), supernet)
+        copy_tables(_trained_dlrm(folder, data, options, title, encoder), supernet)
     section = options.supernet.train_options(options.seed, len(rows))
-    checkpoint, encoder = folder / CHECKPOINT, keep_encoder(folder / VOCABULARY, data.folder)
+    checkpoint = folder / CHECKPOINT
     with stage(f"{title}: training", unit="rows") as progress:
         log = train_supernet(supernet, rows, section, checkpoint=checkpoint, progress=progress, encoder=encoder)
         progress.note(f"log loss {log.losses[-1][1]:.4f}")
@@ -41,13 +41,15 @@ def train_nas_supernet(folder: Path, data: Prepared, options: NasOptions, title:
     return log
 
 
-def _trained_dlrm(folder: Path, data: Prepared, options: NasOptions, title: str) -> nn.Module:
+def _trained_dlrm(folder: Path, data: Prepared, options: NasOptions, title: str, encoder: KeptEncoder) -> nn.Module:
     """The DLRM at its best epoch on validation; its checkpoint stays until the supernet is done."""
     model = untrained_dlrm(data.features, options)
     section = options.supernet.warm_options(options.seed)
     train, validation = data.split("train"), data.split("validation")
     with stage(f"{title}: embeddings", unit="rows") as progress:
-        train_subnet(model, train, validation, section, checkpoint=folder / EMBEDDINGS, progress=progress)
+        train_subnet(
+            model, train, validation, section, checkpoint=folder / EMBEDDINGS, progress=progress, encoder=encoder
+        )
     return model
 
 

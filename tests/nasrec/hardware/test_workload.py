@@ -63,7 +63,19 @@ def test_operators_on_single_numbers_of_rows_by_hand() -> None:
     assert (added.kind, added.count) == ("add", 26 * 16)
 
 
-def test_dead_blocks_and_unread_tables_cost_nothing() -> None:
+def test_tables_whose_rows_a_skip_cuts_off_are_not_there() -> None:
+    cut = replace(PLAIN, sparse_ops=("skip",), sparse_width=3)
+
+    def tables(*blocks: BlockChoice) -> list[str]:
+        return [op.name for op in workload_of(Arch(blocks), FEATURES).ops if isinstance(op, Gather)]
+
+    assert tables(cut) == ["tables.C0", "tables.C1", "tables.C2"]
+    assert tables(replace(cut, sparse_width=5), replace(cut, sparse_inputs=(1,))) == tables(cut)
+    assert len(tables(cut, replace(cut, sparse_inputs=(0, 1), sparse_width=4))) == 4
+    assert len(tables(replace(cut, dense_ops=("deep",)))) == 26  # deep reads all of them
+
+
+def test_dead_blocks_cost_nothing() -> None:
     alone = workload_of(Arch((PLAIN,)), FEATURES)
     with_dead = workload_of(Arch((PLAIN, PLAIN)), FEATURES)
     assert sum(op.macs for op in with_dead.ops) == sum(op.macs for op in alone.ops)

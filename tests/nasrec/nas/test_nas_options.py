@@ -61,6 +61,11 @@ def test_scaling_shrinks_the_search_and_stays_valid(factor: float) -> None:
     assert 1 <= small.retrain.finals <= small.retrain.top
     assert small.score == preset("paper").score
     assert factor < 1 or small == preset("paper")
+    refined = changed(preset("paper"), {"refine": {"fresh": 20, "rounds": 2}, "retrain": {"finals": 18}}, "here")
+    less = scaled(refined, factor)
+    trained = less.retrain.top + less.refine.fresh + less.refine.rounds * less.refine.children
+    assert trained <= max(51 * factor * 1.2, 3) and less.retrain.finals <= trained
+    assert factor < 1 or less == refined
     last = small.evolution.generations - 1
     assert small.evolution.mutations_at(0) == 6 and (last == 0 or small.evolution.mutations_at(last) < 6)
 
@@ -119,9 +124,11 @@ def test_operators_are_left_out_by_name() -> None:
     space = options.space.space()
     assert space.sparse_ops == ("efc", "skip") and space.dense_ops == ("dot", "gating", "sum", "deep", "bilinear")
     for name, gone, message in (
-        ("full", ["deep"], "leave_out has 'deep': allowed are fc, dot, gating, sum, efc, attention$"),
-        ("full", ["efc", "attention"], "leave_out has all sparse operators: one of efc, attention must stay"),
-        ("small", ["fc", "dot"], "leave_out has all dense operators"),
+        ("full", ["deep"], "'deep' is no operator of the space: allowed are fc, dot, gating, sum, efc, attention$"),
+        ("full", ["efc", "attention"], "no sparse operator is left: one of efc, attention must stay"),
+        ("small", ["fc", "dot"], "no dense operator is left"),
     ):
-        with pytest.raises(InputError, match=message):
+        with pytest.raises(InputError, match="^here: space.leave_out is .*" + message):
             changed(NasOptions(), {"space": {"name": name, "leave_out": gone}}, "here")
+    both = ['space.leave_out=["skip"]', "space.name=extended"]
+    assert set_by_key(NasOptions(), both) == set_by_key(NasOptions(), both[::-1])

@@ -112,6 +112,19 @@ def test_the_summary_says_everything(finished: Path) -> None:
     assert one["total_s"] == pytest.approx(sum(one[part] for part in parts)) and one["peak_bytes"] > 50 << 20
 
 
+def test_a_refinement_goes_on_in_any_round(finished: Path, tmp_path: Path) -> None:
+    """As killed after four trainings: in the first of two rounds, whose parents are read back from finished stages."""
+    folder = tmp_path / "run"
+    shutil.copytree(finished, folder)
+    (folder / "summary.json").unlink()
+    trainings = {path: path.name.split("-") for path in (folder / "stages").glob("retrain-*")}
+    assert len({parts[1] for parts in trainings.values()}) == 7
+    for path in [*(folder / "stages").glob("winner-*"), *(p for p, parts in trainings.items() if int(parts[1]) > 3)]:
+        path.unlink()
+    search(SearchRun.open(folder))
+    assert summary_of(folder) == summary_of(finished)
+
+
 def trained_values(summary: dict[str, Any]) -> list[float]:
     """Of each finalist: log loss of its first training, and what its MACs are charged with."""
     losses = [training["log_loss"] for training in summary["retraining"][: len(summary["finalists"])]]
