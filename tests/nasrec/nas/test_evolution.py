@@ -89,7 +89,7 @@ def test_parents_are_the_newest_and_their_children_differ_by_the_mutations(monke
         return mutate(self, arch, rng)
 
     monkeypatch.setattr(Space, "mutate", counting)
-    monkeypatch.setattr(evolution, "_fresh", lambda arch, again, seen: arch)
+    monkeypatch.setattr(evolution, "fresh", lambda arch, again, seen: arch)
     paper = preset("paper").evolution
     archs = [SPACE.sample(np.random.default_rng([7, n])) for n in range(128 + 239 * 8)]
     for generation, mutations in ((0, 6), (47, 5), (48, 5), (49, 4), (239, 1)):
@@ -106,7 +106,7 @@ def test_parents_are_the_newest_and_their_children_differ_by_the_mutations(monke
 def test_the_children_of_a_generation_have_one_parent(monkeypatch: pytest.MonkeyPatch) -> None:
     """One of the better half of the living where two compete; another generation has another."""
     monkeypatch.setattr(Space, "mutate", lambda self, arch, rng: arch)
-    monkeypatch.setattr(evolution, "_fresh", lambda arch, again, seen: arch)
+    monkeypatch.setattr(evolution, "fresh", lambda arch, again, seen: arch)
     options = preset("paper").evolution.model_copy(update={"tournament": 2})
     archs = [SPACE.sample(np.random.default_rng([7, n])) for n in range(128 + 20 * 8)]
     parents = []
