@@ -48,3 +48,18 @@ def test_the_search_on_movielens_has_the_space_and_the_target_that_it_names() ->
     assert space.sparse_ops == ("efc", "skip")
     trained = options.retrain.top + refine.fresh + refine.rounds * refine.children
     assert f"{trained} are trained" in path.read_text(encoding="utf-8")
+
+
+def test_the_searches_of_the_results_are_those_of_the_example() -> None:
+    path = EXAMPLES / "movielens_search.toml"
+    results = json.loads((EXAMPLES.parent / "benchmarks/results/movielens-searches.json").read_text(encoding="utf-8"))
+    kinds = [(one["strategy"], one["seed"]) for one in results["searches"]]
+    assert sorted(kinds) == [(strategy, seed) for strategy in ("evolution", "random") for seed in range(3)]
+    for one in results["searches"]:
+        chosen = {**read_toml(path), "seed": one["seed"], "strategy": one["strategy"]}
+        assert one["options"] == changed(preset("fast"), chosen, "example").model_dump(mode="json")
+    models = json.loads((EXAMPLES.parent / "benchmarks/results/movielens-models.json").read_text(encoding="utf-8"))
+    compared = {line["name"]: line["macs"] for line in models["models"] if line["arch"] is not None}
+    assert compared == {
+        f"{one['strategy']}:seed{one['seed']}": one["winner"]["macs"] for one in results["searches"]
+    }
