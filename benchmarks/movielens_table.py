@@ -64,14 +64,18 @@ def grouped(summary: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
             "log_loss": float(np.mean([line["log_loss"] for line in members])),
             "log_loss_error": standard_error(np.array([line["log_loss"] for line in members])),
             "macs": float(np.mean([line["macs"] for line in members])),
-            "minus": {other: _minus(members, groups[other]) for other in groups if other != name},
+            "minus": {other: _minus(_losses(members), _losses(groups[other])) for other in groups if other != name},
         }
         for name, members in groups.items()
     }
 
 
-def _minus(members: Sequence[dict[str, Any]], others: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    ours, theirs = ({line["name"].partition(":")[2]: line["log_loss"] for line in lines} for lines in (members, others))
+def _losses(members: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """Log loss by name, without the group that a searched network's name begins with."""
+    return {line["name"].removeprefix(f"{line['group']}:"): line["log_loss"] for line in members}
+
+
+def _minus(ours: dict[str, float], theirs: dict[str, float]) -> dict[str, Any]:
     values, other_values = np.array([*ours.values()]), np.array([*theirs.values()])
     paired = set(ours) == set(theirs)
     if paired:

@@ -89,6 +89,13 @@ def test_groups_of_the_same_seeds_are_compared_in_pairs() -> None:
     assert gap == {"mean": pytest.approx(-0.015), "error": pytest.approx(0.005), "paired": True}
 
 
+def test_models_without_a_group_in_their_name_all_count() -> None:
+    lines = [("dlrm", "hand-made", 0.30), ("fm", "hand-made", 0.40), ("a:seed0", "a", 0.31), ("a:seed1", "a", 0.33)]
+    groups = grouped([{"name": name, "group": group, "log_loss": loss, "macs": 1} for name, group, loss in lines])
+    gap = groups["a"]["minus"]["hand-made"]
+    assert gap == {"mean": pytest.approx(-0.03), "error": pytest.approx(math.hypot(0.01, 0.05)), "paired": False}
+
+
 def test_columns_are_the_ids_of_a_table() -> None:
     a, b, bags = columns(FEATURES, IDS, OFFSETS)
     assert (a.tolist(), b.tolist()) == ([1, 2, 3, 4], [5, 6, 7, 8])

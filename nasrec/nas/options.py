@@ -171,9 +171,9 @@ class RefineOptions(Section):
 
     Beside the search's best, `fresh` random architectures are trained (first learning rate and seed of `retrain`); then
     come `rounds` of `children`, each one or two mutations (more, until it is a network not trained yet) away from one
-    of the best `parents` so far, in turn. What is
-    minimised is the search's: validation log loss, and MACs with a target. A random search draws its children at
-    random. Worth it where a training takes seconds: shared weights order networks of a short log badly.
+    of the best `parents` so far, in turn. What is minimised is the search's: validation log loss, and MACs with a
+    target. A random search draws its children at random. Worth it where a training takes seconds: shared weights order
+    networks of a short log badly.
     """
 
     fresh: Annotated[int, Field(ge=0)] = 0

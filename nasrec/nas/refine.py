@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -45,12 +45,12 @@ def refined(run: SearchRun, features: Features, best: Sequence[tuple[int, Arch]]
     finalists = [Finalist(arch, number, None) for number, arch in best]
     if section.rounds + section.fresh == 0:
         return finalists
-    _add(finalists, [None] * section.fresh, space, run.options.seed)
+    add_finalists(finalists, [None] * section.fresh, space, run.options.seed)
     for _ in range(section.rounds):
         order = _order(run, features, finalists)[: section.parents]
         random = run.options.strategy == "random"
         parents = [None if random else order[child % len(order)] for child in range(section.children)]
-        _add(finalists, parents, space, run.options.seed)
+        add_finalists(finalists, parents, space, run.options.seed)
     return finalists
 
 
@@ -63,7 +63,7 @@ def _order(run: SearchRun, features: Features, finalists: Sequence[Finalist]) ->
     return sorted(range(len(archs)), key=lambda place: trained_value(found[place, rate, seed], penalties[place]))
 
 
-def _add(finalists: list[Finalist], parents: Sequence[int | None], space: Space, seed: int) -> None:
+def add_finalists(finalists: list[Finalist], parents: Sequence[int | None], space: Space, seed: int) -> None:
     """Append a finalist for each of `parents`: one or two mutations away from it, or a random one for None.
 
     A known network is mutated or drawn again; where the space has no other one (`FRESH_TRIES`), none is appended.
@@ -71,16 +71,20 @@ def _add(finalists: list[Finalist], parents: Sequence[int | None], space: Space,
     seen = {network(finalist.arch) for finalist in finalists}
     for parent in parents:
         rng = np.random.default_rng([seed, len(finalists), 2])  # the search has [seed, n] and [seed, n, 1]
-        arch = space.sample(rng)
-        if parent is not None:
-            arch = finalists[parent].arch
-            for _ in range(int(rng.integers(1, 3))):
-                arch = space.mutate(arch, rng)
-
-        def again(known: Arch, child: bool = parent is not None, rng: np.random.Generator = rng) -> Arch:
-            return space.mutate(known, rng) if child else space.sample(rng)
-
-        arch = fresh(arch, again, lambda arch: network(arch) in seen)
+        arch = _drawn(space, rng, None if parent is None else finalists[parent].arch, seen)
         if network(arch) not in seen:
             seen.add(network(arch))
             finalists.append(Finalist(arch, None, parent))
+
+
+def _drawn(space: Space, rng: np.random.Generator, parent: Arch | None, seen: Collection[Arch]) -> Arch:
+    arch = space.sample(rng)  # for a child as well: published searches depend on the order of draws
+    if parent is not None:
+        arch = parent
+        for _ in range(int(rng.integers(1, 3))):
+            arch = space.mutate(arch, rng)
+
+    def again(known: Arch) -> Arch:
+        return space.sample(rng) if parent is None else space.mutate(known, rng)
+
+    return fresh(arch, again, lambda arch: network(arch) in seen)

@@ -1,0 +1,32 @@
+"""Which architectures a refinement adds, without training them; the rest is in test_search_run."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nasrec.liveness import network
+from nasrec.nas.refine import Finalist, add_finalists
+from nasrec.space import Space
+
+FOUR = Space("four", 1, dense_ops=("fc",), sparse_ops=("efc",), dense_widths=(16,), sparse_widths=(16,))  # dsi, fm
+
+
+def test_no_network_comes_twice_where_the_space_has_too_few() -> None:
+    finalists = [Finalist(FOUR.sample(np.random.default_rng(0)), 0, None)]
+    add_finalists(finalists, [None, 0, None, 0, 0, None], FOUR, seed=0)
+    assert len(finalists) == len({network(finalist.arch) for finalist in finalists}) == 4
+    assert {finalist.number for finalist in finalists[1:]} == {None}
+
+
+def test_children_are_mutations_of_their_parent_and_depend_on_the_seed() -> None:
+    space = Space("many", 3)
+    drawn = []
+    for seed in (0, 0, 1):
+        finalists = [Finalist(space.sample(np.random.default_rng(5)), 0, None)]
+        add_finalists(finalists, [0] * 6, space, seed)
+        parent = finalists[0].arch
+        for child in finalists[1:]:
+            changed = sum(one != other for one, other in zip(parent.blocks, child.arch.blocks, strict=True))
+            assert child.parent == 0 and 1 <= changed <= 3
+        drawn.append([finalist.arch for finalist in finalists])
+    assert drawn[0] == drawn[1] != drawn[2]
