@@ -41,10 +41,13 @@ class TruthOptions(Section):
         )
 
     def trainings(self, subnets: int) -> list[tuple[int, int, float]]:
-        """Subnet, seed and learning rate of every training of `subnets` subnets: all with one rate before the next."""
-        again = [(number, seed) for number in range(min(self.repeated, subnets)) for seed in self.seeds]
-        once = [(number, self.seeds[0]) for number in range(min(self.repeated, subnets), subnets)]
-        return [(number, seed, rate) for rate in self.learning_rates for number, seed in again + once]
+        """Subnet, seed and learning rate of every training of `subnets` subnets.
+
+        Those with the first seed and rate come first, so that a study stopped early has trained most subnets.
+        """
+        first, *others = self.seeds
+        numbers = [(first, range(subnets)), *((seed, range(min(self.repeated, subnets))) for seed in others)]
+        return [(number, seed, rate) for seed, some in numbers for rate in self.learning_rates for number in some]
 
 
 class RankOptions(Section):

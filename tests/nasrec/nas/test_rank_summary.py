@@ -43,6 +43,8 @@ def test_rows() -> None:
     assert rows[0]["validation"] == pytest.approx(0.4) and rows[0]["test"] == pytest.approx(1.4)
     assert rows[0]["by_seed"] == {"0": 0.3, "1": 0.5} and rows[0]["learning_rates"] == {"0": 0.1, "1": 0.2}
     assert rows[2]["by_seed"] == {"0": 0.7} and rows[2]["learning_rates"] == {"0": 0.2}
+    # Subnet 0 alone has both seeds: with seed 0 it lost 0.1 less than with both.
+    assert rows[1]["validation"] == pytest.approx(0.7) and rows[2]["test"] == pytest.approx(1.8)
     assert set(rows[0]["one_shot"]) == {"single-operator"} and set(rows[2]["one_shot"]) == set(SCORES)
 
 
@@ -61,15 +63,31 @@ def test_correlations() -> None:
     }
 
 
+def test_a_seed_that_is_bad_for_all_changes_no_order() -> None:
+    """Quality plus seed: what is left of a truth is the quality, whichever subnets were trained with the bad seed."""
+    quality, seeds = [0.31, 0.33, 0.32, 0.30], [(0, 1), (0, 1), (0,), (1,)]
+    truths = {
+        (number, seed, 0.1): truth(quality[number] + 0.05 * seed)
+        for number, chosen in enumerate(seeds)
+        for seed in chosen
+    }
+    rows = subnet_rows(truths, {})
+    assert [row["validation"] for row in rows] == pytest.approx([loss + 0.025 for loss in quality])
+    found = noise(rows, resamples=100, seed=0)
+    assert found["seed_effects"] == pytest.approx({"0": -0.025, "1": 0.025})
+    assert found["over_seeds"] == pytest.approx(0, abs=1e-12)
+
+
 def test_noise() -> None:
     losses = {(0, 0): 1.0, (0, 1): 3.0, (1, 0): 5.0, (1, 1): 5.0}
     rows = subnet_rows({(number, seed, 0.1): truth(loss) for (number, seed), loss in losses.items()}, {})
     found = noise(rows, resamples=100, seed=0)
-    assert found["over_seeds"] == pytest.approx(1.0)  # squares about the means 1 + 1 + 0 + 0, over two degrees
+    assert found["seed_effects"] == {"0": -0.5, "1": 0.5}
+    assert found["over_seeds"] == pytest.approx(1.0)  # beyond that, 4 squares of 0.5, over one degree
     assert found["over_subnets"] == pytest.approx(math.sqrt(4.5))  # of 2 and 5
     assert found["between_seeds"]["count"] == 2 and found["between_seeds"]["kendall"]["value"] == 1
     nothing = noise([], resamples=100, seed=0)
-    assert nothing == {"over_seeds": None, "over_subnets": None, "between_seeds": None}
+    assert nothing == {"seed_effects": {}, "over_seeds": None, "over_subnets": None, "between_seeds": None}
 
 
 @pytest.mark.parametrize("strategies", [["single-operator", "any-path"], []])
