@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from nasrec.errors import InputError, Stopped, WorkerLost
+
+if TYPE_CHECKING:
+    from nasrec.nas.rank_options import RankOptions
 
 _output = Console(soft_wrap=True)
 
@@ -20,10 +23,13 @@ def rank(
         str, typer.Option(help="criteo|avazu|kdd:FILE, table:SCHEMA.toml, prepared:DIR, synthetic[:rows=N,seed=S]")
     ] = "synthetic",
     out: Annotated[Path, typer.Option(help="a new folder for the study")] = Path("runs/rank"),
-    subnets: Annotated[int, typer.Option(min=2, help="random architectures to compare")] = 100,
+    subnets: Annotated[int | None, typer.Option(min=2, help="random architectures to compare; else 100")] = None,
     preset: Annotated[str, typer.Option(help="whose supernet and scoring: fast or paper")] = "fast",
-    settings: Annotated[list[str] | None, typer.Option("--set", help="an option: SECTION.KEY=VALUE")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="of the architectures and the supernets")] = 0,
+    config: Annotated[Path | None, typer.Option(help="options as TOML, over the preset; see docs/formats.md")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="SECTION.KEY=VALUE, over preset and file; may be repeated")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="of the architectures and the supernets; else 0")] = None,
     truth: Annotated[
         Path | None, typer.Option(help="a study whose data, architectures and training from scratch are used again")
     ] = None,
@@ -35,11 +41,8 @@ def rank(
 ) -> None:
     """Compare one-shot scores with training from scratch: Kendall and Pearson over random architectures."""
     from nasrec.data.source import absolute_source, open_source
-    from nasrec.nas.presets import preset as preset_named
     from nasrec.nas.rank import PARTS, RANK_JSON, RANK_PNG, RankRun
     from nasrec.nas.rank import rank as run_study
-    from nasrec.nas.rank_options import RankOptions
-    from nasrec.sections import changed, set_by_key
     from nasrec.workers import cores
 
     chosen = next((one for one in PARTS if one == part), None)
@@ -49,8 +52,7 @@ def rank(
         run = RankRun.open(resume)
         run = replace(run, workers=workers or run.workers)
     else:
-        options = RankOptions.of_preset(preset_named(preset), seed)
-        options = set_by_key(changed(options, {"subnets": subnets}, "--subnets"), settings or [])
+        options = _options(preset, config, {"subnets": subnets, "seed": seed}, settings or [])
         source = absolute_source(data)
         if truth is not None:
             other = RankRun.open(truth)
@@ -70,6 +72,18 @@ def rank(
         raise
     _print(summary)
     _output.print(f"{run.folder / RANK_JSON}, {run.folder / RANK_PNG}", highlight=False)
+
+
+def _options(preset: str, config: Path | None, given: dict[str, int | None], settings: list[str]) -> RankOptions:
+    from nasrec.nas.presets import preset as preset_named
+    from nasrec.nas.rank_options import RankOptions
+    from nasrec.sections import changed, read_toml, set_by_key
+
+    options = RankOptions.of_preset(preset_named(preset))
+    if config is not None:
+        options = changed(options, read_toml(config), str(config))
+    options = changed(options, {name: value for name, value in given.items() if value is not None}, "command line")
+    return set_by_key(options, settings)
 
 
 def _print(summary: dict[str, Any]) -> None:

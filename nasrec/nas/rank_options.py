@@ -71,9 +71,9 @@ class RankOptions(Section):
     truth: TruthOptions = TruthOptions()
 
     @classmethod
-    def of_preset(cls, preset: NasOptions, seed: int) -> RankOptions:
+    def of_preset(cls, preset: NasOptions) -> RankOptions:
         """The study that says how well a search with the options `preset` ranks."""
-        return cls(seed=seed, data=preset.data, space=preset.space, supernet=preset.supernet, score=preset.score)
+        return cls(seed=preset.seed, data=preset.data, space=preset.space, supernet=preset.supernet, score=preset.score)
 
     def sharing_truth(self, folder: Path, other: RankOptions) -> RankOptions:
         """These options with the architectures, the data and the truth of the study `other` in `folder`."""

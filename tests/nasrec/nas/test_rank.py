@@ -144,16 +144,14 @@ def test_another_supernet_for_the_same_truth(finished: tuple[RankRun, dict[str, 
 
 
 def test_command(tmp_path: Path) -> None:
-    settings = [
-        f"{table}.{key}={value}" for table in ("space", "supernet", "score") for key, value in SETTINGS[table].items()
-    ]
-    options = [
-        part
-        for setting in (*settings, "truth.batch_size=128", "strategies=['single-operator']")
-        for part in ("--set", setting)
-    ]
-    out = tmp_path / "study"
-    command = ["rank", "--data", DATA, "--out", out, "--subnets", "2", "--workers", "2", *options]
+    """A file's options over the preset's, the command line's over the file's."""
+    config, out = tmp_path / "study.toml", tmp_path / "study"
+    lines = ["subnets = 9", "seed = 3", "strategies = ['single-operator', 'any-path']", "[truth]", "batch_size = 128"]
+    for table in ("space", "supernet", "score"):
+        lines += [f"[{table}]", *(f"{key} = {value}" for key, value in SETTINGS[table].items())]
+    config.write_text("\n".join(lines))
+    command = ["rank", "--data", DATA, "--config", config, "--out", out, "--subnets", "2", "--workers", "2"]
+    command += ["--set", "strategies=['single-operator']"]
     done = call("nasrec", *command, "--part", "truth")
     assert done.returncode == 0, done.stderr
     assert not (out / "supernets").exists()
@@ -161,7 +159,9 @@ def test_command(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "after fine-tuning" in done.stdout and "Kendall" in done.stdout
     assert "trained from scratch: 2 subnets" in done.stdout and "with the seed by 0.0" in done.stdout
-    assert len(json.loads((out / "rank.json").read_text())["subnets"]) == 2
+    found = json.loads((out / "rank.json").read_text())
+    assert len(found["subnets"]) == 2 and set(found["strategies"]) == {"single-operator"}
+    assert found["options"]["seed"] == 3 and found["options"]["truth"]["batch_size"] == 128
 
 
 @pytest.mark.parametrize(
