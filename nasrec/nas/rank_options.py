@@ -20,13 +20,15 @@ Seed = Annotated[int, Field(ge=0)]
 class TruthOptions(Section):
     """Training each subnet from scratch, without LayerNorm, as NASRec trains the networks that it reports.
 
-    At most `epochs` epochs with each of `learning_rates`, until validation has not improved for `patience` of them; the
-    rate best on validation counts. The first `repeated` subnets are trained with each of `seeds`, which says how much
-    of the truth is chance, and have the mean as their truth; all others with the first seed only. Tables start Xavier
-    normal, or as normal draws of deviation `embedding_std`.
+    At most `epochs` epochs with each of `learning_rates`, until validation has not improved for `patience` of them, or
+    `stop_after` in all, though the learning rate falls as if all `epochs` came; the rate best on validation counts. The
+    first `repeated` subnets are trained with each of `seeds`, which says how much of the truth is chance, and have the
+    mean as their truth; all others with the first seed only. Tables start Xavier normal, or as normal draws of
+    deviation `embedding_std`.
     """
 
     epochs: Count = 1
+    stop_after: Count | None = None
     patience: Count = 1
     batch_size: Count = 256
     embedding_std: Rate | None = None
@@ -37,7 +39,12 @@ class TruthOptions(Section):
     def train_options(self, seed: int, rate: float) -> TrainOptions:
         """The trainer's options."""
         return TrainOptions(
-            epochs=self.epochs, batch_size=self.batch_size, learning_rate=rate, seed=seed, patience=self.patience
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            learning_rate=rate,
+            seed=seed,
+            patience=self.patience,
+            stop_after=self.stop_after,
         )
 
     def trainings(self, subnets: int) -> list[tuple[int, int, float]]:

@@ -94,6 +94,14 @@ def test_truth_is_a_training_like_any_other(data: Prepared) -> None:
         assert value == log_loss(predict(model, data.split(split)), data.split(split).labels)
 
 
+def test_a_truth_stops_where_it_is_told(data: Prepared) -> None:
+    """Under the schedule of all epochs: the same log losses, fewer of them."""
+    whole = TruthOptions(epochs=3, patience=3, batch_size=64)
+    cut = whole.model_copy(update={"stop_after": 2})
+    found = [train_from_scratch(draw(TINY, 0, 1), data, one.train_options(0, 0.1))["by_epoch"] for one in (whole, cut)]
+    assert found[1] == found[0][:2] and len(found[0]) == 3
+
+
 def test_a_truth_that_diverges_says_so(data: Prepared) -> None:
     found = train_from_scratch(draw(TINY, 0, 0), data, TrainOptions(epochs=1, batch_size=128, learning_rate=1e30))
     assert "diverged" in found["diverged"] and found["log_loss"] is None and found["test"] is None
