@@ -19,6 +19,7 @@ from nasrec.nas.supernet import load_nas_supernet
 from nasrec.nas.trials import Trial
 from nasrec.run_data import prepared_data
 
+NEIGHBOURS = 8  # as many as a generation has children
 Found = tuple[ArchScore, ArchCost, int]  # and the process's peak of memory, bytes
 
 
@@ -32,9 +33,14 @@ def score_all(
     """
     before = {canonical(trial.arch): trial.score for trial in known}
     macs = {arch: workload_of(arch, features).macs for arch in archs}
-    todo = {key: arch for arch in reversed(archs) if (key := canonical(arch)) not in before}
-    dearest_first = sorted(todo.items(), key=lambda item: -macs[item[1]])  # no process is left alone with it at the end
-    futures = {key: pool.submit(_score, run.folder, arch) for key, arch in dearest_first}
+    todo: dict[Arch, Arch] = {}
+    for arch in archs:
+        if (key := canonical(arch)) not in before:
+            todo.setdefault(key, arch)
+    # Dearest first, or a process may be left alone with it at the end; but only among neighbours, as results are
+    # wanted in order: a first generation that came all at once would show no progress, and be lost if killed.
+    submitted = sorted(enumerate(todo.items()), key=lambda item: (item[0] // NEIGHBOURS, -macs[item[1][1]]))
+    futures = {key: pool.submit(_score, run.folder, arch) for _, (key, arch) in submitted}
     for arch in archs:
         key = canonical(arch)
         if key in before:

@@ -1,0 +1,52 @@
+"""The order in which architectures are handed to processes, and that in which their scores come back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from nasrec.arch import Arch
+from nasrec.data.features import Features, Table
+from nasrec.hardware import workload_of
+from nasrec.nas.evaluate import NEIGHBOURS, Found, score_all
+from nasrec.nas.options import EvolutionOptions
+from nasrec.nas.score import ArchCost, ArchScore
+from nasrec.space import Space
+
+FEATURES = Features(dense=2, tables=(Table("C0", 10), Table("C1", 10)))
+SPACE = Space("full", 3, dense_widths=(8, 16, 32), sparse_widths=(8, 16))
+COST = ArchCost(0.0, 0.0, 0.0, 0.0)
+
+
+class Pool:
+    """Scores at once, and remembers in which order it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[Arch] = []
+
+    def submit(self, call: Callable[..., Found], folder: Path, arch: Arch) -> Future[Found]:
+        self.asked.append(arch)
+        future: Future[Found] = Future()
+        future.set_result((ArchScore(len(self.asked) / 100, None, 0.7), COST, 5))
+        return future
+
+
+def test_dearest_first_among_neighbours_and_results_in_order() -> None:
+    rng = np.random.default_rng(0)
+    different = [SPACE.sample(rng) for _ in range(3 * NEIGHBOURS)]
+    archs = [*different, different[1], different[-1]]
+    pool: Any = Pool()
+    run: Any = SimpleNamespace(folder=Path(), options=SimpleNamespace(evolution=EvolutionOptions()))
+    trials = [trial for trial, _ in score_all(archs, [], run, FEATURES, pool)]
+    assert [trial.arch for trial in trials] == archs
+    assert trials[-2].score == trials[1].score and trials[-1].cost is None, "the same network is scored once"
+    assert len(pool.asked) == len(different)
+    for start in range(0, len(different), NEIGHBOURS):
+        together = pool.asked[start : start + NEIGHBOURS]
+        macs = [workload_of(arch, FEATURES).macs for arch in together]
+        assert set(together) == set(different[start : start + NEIGHBOURS]) and macs == sorted(macs, reverse=True)
