@@ -55,12 +55,16 @@ def models(
     searched_at: Annotated[
         list[Path] | None, typer.Option("--searched", help="architectures, JSON or a folder of it: a group by its name")
     ] = None,
+    only_searched: Annotated[bool, typer.Option("--only-searched", help="without hand-made models")] = False,
     seeds: Annotated[int, typer.Option(min=1, max=5, help="trainings at the best point of the grid")] = 5,
 ) -> None:
     """Train what is missing, write `out`, print the table."""
     torch.set_num_threads(1)
     prepared = Prepared.open(data)
-    entrants = [entrant for name in (model or MODELS) if (entrant := _hand_made(name)) is not None]
+    if only_searched and (model or not searched_at):
+        raise InputError("--only-searched goes with --searched, and without --model")
+    names = [] if only_searched else model or MODELS
+    entrants = [entrant for name in names if (entrant := _hand_made(name)) is not None]
     groups = [path.stem for path in searched_at or ()]
     if len(set(groups)) < len(groups):
         raise InputError(f"--searched: {', '.join(groups)}: every group needs a name of its own")

@@ -277,6 +277,14 @@ def test_groups_need_names_of_their_own(tmp_path: Path) -> None:
     assert "every group needs a name of its own" in str(found.exception)
 
 
+def test_only_searched_networks_need_some(tmp_path: Path) -> None:
+    data = prepare(SyntheticLog(100, 0), tmp_path / "data", seed=0)
+    arguments = ["models", "--data", data.folder, "--work", tmp_path, "--out", tmp_path / "out.json", "--only-searched"]
+    for more in ([], ["--searched", tmp_path, "--model", "fm"]):
+        found = CliRunner().invoke(movielens.app, [str(argument) for argument in [*arguments, *more]])
+        assert "--only-searched goes with --searched, and without --model" in str(found.exception)
+
+
 def test_models_that_nobody_has_say_why() -> None:
     assert hand_made("dlrm", "nasrec")[0] == "nasrec"
     assert hand_made("wide", "nasrec") == "nasrec has no wide"
@@ -315,6 +323,10 @@ def test_a_run_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.Monk
     tried = results["models"][2]
     assert tried["to_best"]["archs"]["mean"] == 0.0 and results["groups"]["archs"]["members"] == 1
     assert tried["macs"] > 0 and tried["arch"] is not None
+    arguments[-6:-2] = ["--only-searched"]
+    run("--searched", tmp_path / "archs.json")
+    only = json.loads((tmp_path / "out.json").read_text())
+    assert [one["log_loss"] for one in only["models"]] == [tried["log_loss"]] and [*only["groups"]] == ["archs"]
     for one in results["models"]:  # the point of the grid is the best one on validation rows
         tries = {(entry["optimizer"], entry["learning_rate"]): entry["validation_log_loss"] for entry in one["tuning"]}
         chosen = tries[one["optimizer"], one["learning_rate"]]
