@@ -8,8 +8,12 @@ import sys
 from math import prod
 from pathlib import Path
 
+import pytest
+from scipy.stats import kendalltau
+
 from benchmarks.published import SPACE, criteo_full
 from nasrec.nas.presets import preset
+from nasrec.nas.rank_options import RankOptions
 from nasrec.sections import changed, read_toml
 from nasrec.space import EXTENDED
 from pimsim.files import read_workload
@@ -63,3 +67,24 @@ def test_the_searches_of_the_results_are_those_of_the_example() -> None:
     assert compared == {
         f"{one['strategy']}:seed{one['seed']}": one["winner"]["macs"] for one in results["searches"]
     }
+
+
+def test_the_rank_study_of_the_results_is_that_of_the_example() -> None:
+    """Its options, its log losses by the trainings that are kept, and its Kendall's tau by scipy."""
+    path, folder = EXAMPLES / "movielens_rank.toml", ROOT / "benchmarks/results/movielens-rank"
+    results = json.loads((folder / "rank.json").read_text(encoding="utf-8"))
+    options = changed(RankOptions.of_preset(preset("fast")), read_toml(path), "example")
+    assert results["options"] == options.model_dump(mode="json")
+    kept = {one.stem: json.loads(one.read_text(encoding="utf-8"))["result"] for one in folder.glob("stages/*.json")}
+    assert set(kept) <= {f"truth-{number:03d}-{seed}-{rate}" for number, seed, rate in options.truth.trainings(100)}
+    by_seed = {(row["subnet"], seed): loss for row in results["subnets"] for seed, loss in row["by_seed"].items()}
+    assert by_seed == {(int(name[6:9]), name[10]): one["log_loss"] for name, one in kept.items()}
+    assert all(len(one["by_epoch"]) == options.truth.stop_after for one in kept.values())
+    for name, found in results["strategies"].items():
+        scored = [row for row in results["subnets"] if name in row["one_shot"]]
+        for time in ("before", "after"):
+            pairs = [(row["one_shot"][name][time], row["validation"]) for row in scored]
+            tau = found[time]["validation"]["kendall"]
+            assert found[time]["validation"]["count"] == len(scored)
+            assert tau["low"] < tau["value"] < tau["high"]
+            assert tau["value"] == pytest.approx(kendalltau(*zip(*pairs, strict=True))[0])
