@@ -8,6 +8,7 @@ import sys
 from math import prod
 from pathlib import Path
 
+import numpy as np
 import pytest
 from scipy.stats import kendalltau
 
@@ -67,6 +68,19 @@ def test_the_searches_of_the_results_are_those_of_the_example() -> None:
     assert compared == {
         f"{one['strategy']}:seed{one['seed']}": one["winner"]["macs"] for one in results["searches"]
     }
+
+
+def test_the_search_with_the_published_numbers_ends_where_the_fast_one_does() -> None:
+    """The same example over the preset `paper`: test log losses of both winners, paired by seed."""
+    path, results = EXAMPLES / "movielens_search.toml", EXAMPLES.parent / "benchmarks/results"
+    (paper,) = json.loads((results / "movielens-paper.json").read_text(encoding="utf-8"))["searches"]
+    assert paper["options"] == changed(preset("paper"), read_toml(path), "example").model_dump(mode="json")
+    searches = json.loads((results / "movielens-searches.json").read_text(encoding="utf-8"))["searches"]
+    (fast,) = (one for one in searches if (one["strategy"], one["seed"]) == (paper["strategy"], paper["seed"]))
+    both = [[seed["log_loss"] for seed in one["winner"]["test"]["seeds"]] for one in (paper, fast)]
+    gaps = np.subtract(*both)
+    assert abs(gaps.mean()) < gaps.std(ddof=1) / np.sqrt(len(gaps))
+    assert paper["minutes"] < 6 * 60 and fast["minutes"] < 60
 
 
 def test_the_rank_study_of_the_results_is_that_of_the_example() -> None:
