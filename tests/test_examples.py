@@ -94,6 +94,9 @@ def test_the_rank_study_of_the_results_is_that_of_the_example() -> None:
     by_seed = {(row["subnet"], seed): loss for row in results["subnets"] for seed, loss in row["by_seed"].items()}
     assert by_seed == {(int(name[6:9]), name[10]): one["log_loss"] for name, one in kept.items()}
     assert all(len(one["by_epoch"]) == options.truth.stop_after for one in kept.values())
+    second, third = ([one["by_epoch"][epoch] for one in kept.values()] for epoch in (1, 2))
+    said = (ROOT / "benchmarks/README.md").read_text(encoding="utf-8")
+    assert f"with a tau of {kendalltau(second, third)[0]:.2f} only" in said
     for name, found in results["strategies"].items():
         scored = [row for row in results["subnets"] if name in row["one_shot"]]
         for time in ("before", "after"):

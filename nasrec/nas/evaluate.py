@@ -19,7 +19,6 @@ from nasrec.nas.supernet import load_nas_supernet
 from nasrec.nas.trials import Trial
 from nasrec.run_data import prepared_data
 
-NEIGHBOURS = 8  # as many as a generation has children
 Found = tuple[ArchScore, ArchCost, int]  # and the process's peak of memory, bytes
 
 
@@ -39,7 +38,8 @@ def score_all(
             todo.setdefault(key, arch)
     # Dearest first, or a process may be left alone with it at the end; but only among neighbours, as results are
     # wanted in order: a first generation that came all at once would show no progress, and be lost if killed.
-    submitted = sorted(enumerate(todo.items()), key=lambda item: (item[0] // NEIGHBOURS, -macs[item[1][1]]))
+    group = run.options.evolution.children  # no more of them are known at a time later on
+    submitted = sorted(enumerate(todo.items()), key=lambda item: (item[0] // group, -macs[item[1][1]]))
     futures = {key: pool.submit(_score, run.folder, arch) for _, (key, arch) in submitted}
     for arch in archs:
         key = canonical(arch)

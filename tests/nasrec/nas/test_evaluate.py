@@ -13,13 +13,14 @@ import numpy as np
 from nasrec.arch import Arch
 from nasrec.data.features import Features, Table
 from nasrec.hardware import workload_of
-from nasrec.nas.evaluate import NEIGHBOURS, Found, score_all
+from nasrec.nas.evaluate import Found, score_all
 from nasrec.nas.options import EvolutionOptions
 from nasrec.nas.score import ArchCost, ArchScore
 from nasrec.space import Space
 
 FEATURES = Features(dense=2, tables=(Table("C0", 10), Table("C1", 10)))
 SPACE = Space("full", 3, dense_widths=(8, 16, 32), sparse_widths=(8, 16))
+GROUP = EvolutionOptions().children
 COST = ArchCost(0.0, 0.0, 0.0, 0.0)
 
 
@@ -38,7 +39,7 @@ class Pool:
 
 def test_dearest_first_among_neighbours_and_results_in_order() -> None:
     rng = np.random.default_rng(0)
-    different = [SPACE.sample(rng) for _ in range(3 * NEIGHBOURS)]
+    different = [SPACE.sample(rng) for _ in range(3 * GROUP)]
     archs = [*different, different[1], different[-1]]
     pool: Any = Pool()
     run: Any = SimpleNamespace(folder=Path(), options=SimpleNamespace(evolution=EvolutionOptions()))
@@ -46,7 +47,7 @@ def test_dearest_first_among_neighbours_and_results_in_order() -> None:
     assert [trial.arch for trial in trials] == archs
     assert trials[-2].score == trials[1].score and trials[-1].cost is None, "the same network is scored once"
     assert len(pool.asked) == len(different)
-    for start in range(0, len(different), NEIGHBOURS):
-        together = pool.asked[start : start + NEIGHBOURS]
+    for start in range(0, len(different), GROUP):
+        together = pool.asked[start : start + GROUP]
         macs = [workload_of(arch, FEATURES).macs for arch in together]
-        assert set(together) == set(different[start : start + NEIGHBOURS]) and macs == sorted(macs, reverse=True)
+        assert set(together) == set(different[start : start + GROUP]) and macs == sorted(macs, reverse=True)
