@@ -1,7 +1,8 @@
-"""A raw file as large and as varied as Criteo's log: `python -m benchmarks.criteo_file ROWS FILE [--prepare OUT]`.
+"""A raw file as large and as varied as Criteo's log: `python -m benchmarks.criteo_file ROWS FILE [--prepare OUT [--json RESULT]]`.
 
 Each category has as many possible values as the whole log of 45.8 M rows has, used about as unevenly; the labels mean
-nothing. With --prepare the file is prepared at once, in this process, which then says rows a second and peak memory.
+nothing. With --prepare the file is prepared at once, in this process, which then says rows a second and peak memory; --json
+keeps that as a file.
 """
 
 from __future__ import annotations
@@ -14,11 +15,13 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from benchmarks import process
 from nasrec.data.criteo import TABLE_ROWS
 from nasrec.data.encoder import EncodingOptions
 from nasrec.data.prepare import prepare
 from nasrec.data.source import open_source
 from nasrec.data.vocabulary import hexadecimal
+from nasrec.files import write_json
 from nasrec.memory import peak_memory
 from nasrec.progress import stage
 
@@ -54,6 +57,7 @@ def main() -> None:
     parser.add_argument("rows", type=int)
     parser.add_argument("file", type=Path)
     parser.add_argument("--prepare", type=Path, metavar="OUT", help="a new folder for prepared data")
+    parser.add_argument("--json", type=Path, metavar="RESULT", help="a file for rate, memory and machine")
     parser.add_argument("--hash", action="store_true", help="hash values instead of keeping a vocabulary")
     arguments = parser.parse_args()
     if not arguments.file.exists():
@@ -70,8 +74,18 @@ def main() -> None:
             progress=progress,
         )
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    rate = f"{data.rows:,} rows in {wall:.1f} s: {data.rows / wall:,.0f} rows/s, {cpu / data.rows * 1e6:.2f} us of CPU"
-    sys.stdout.write(f"{rate}\npeak memory {peak.bytes / 2**30:.2f} GiB\n")
+    found = {
+        "ids": "hash" if arguments.hash else "vocabulary",
+        "rows": data.rows,
+        "file_gb": round(arguments.file.stat().st_size / 1e9, 2),
+        "wall_s": round(wall, 1),
+        "rows_per_s": round(data.rows / wall),
+        "cpu_us_per_row": round(cpu / data.rows * 1e6, 2),
+        "peak_gib": round(peak.bytes / 2**30, 2),
+    }
+    sys.stdout.write(", ".join(f"{name} {value}" for name, value in found.items()) + "\n")
+    if arguments.json is not None:
+        write_json(arguments.json, {"machine": process.machine(), "versions": process.versions(), **found})
 
 
 if __name__ == "__main__":

@@ -92,15 +92,18 @@ def prepare(
     from nasrec.progress import stage
 
     section = (CodesignOptions() if config is None else load_options(config)).data
-    with stage("preparing", unit="rows") as progress:
-        data = prepare_rows(
-            open_source(f"{kind}:{source}"),
-            out,
-            seed=section.seed,
-            options=section.encoding(),
-            split=section.split,
-            progress=progress,
-        )
+    try:
+        with stage("preparing", unit="rows") as progress:
+            data = prepare_rows(
+                open_source(f"{kind}:{source}"),
+                out,
+                seed=section.seed,
+                options=section.encoding(),
+                split=section.split,
+                progress=progress,
+            )
+    except KeyboardInterrupt:
+        raise Stopped("stopped; the same command goes on", 130) from None
     rows = {name: len(data.split(name)) for name in ("train", "validation", "test")}
     _output.print(f"{out}: " + ", ".join(f"{count:,} {name} rows" for name, count in rows.items()), highlight=False)
 

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 from rich.console import Console
 
-from nasrec.errors import InputError
+from nasrec.errors import InputError, Stopped
 
 _output = Console(soft_wrap=True)
 
@@ -24,9 +24,14 @@ def train(
     patience: Annotated[int | None, typer.Option(help="epochs without a better validation loss to stop after")] = None,
     seed: Annotated[int, typer.Option()] = 0,
     row_wise: Annotated[bool, typer.Option(help="row-wise Adagrad: a sum for each row of a table")] = False,
-    space: Annotated[Literal["small", "full", "autoctr", "xlarge"], typer.Option(help="of a supernet")] = "full",
+    space: Annotated[
+        Literal["small", "full", "extended", "autoctr", "xlarge"], typer.Option(help="of a supernet")
+    ] = "full",
     blocks: Annotated[int, typer.Option(min=1, max=7, help="of a supernet")] = 7,
     full_path_steps: Annotated[int, typer.Option(help="of a supernet: the path warm-up")] = 0,
+    path_warmup: Annotated[
+        str, typer.Option(help="of a supernet: what its steps train: full-path, per-block or any-path")
+    ] = "full-path",
     sampling: Annotated[
         str, typer.Option(help="of a supernet: single-operator, single-path or any-path")
     ] = "single-operator",
@@ -49,11 +54,15 @@ def train(
         seed=seed,
         full_path_steps=full_path_steps,
         sampling=sampling,
+        path_warmup=path_warmup,
     )
     rows = Prepared.open(Path(data.removeprefix("prepared:")))
     with joined_team(device) as team:
         chosen = replace(SPACES[space], blocks=blocks)
-        found = train_model(model, rows, out, options, space=chosen, row_wise=row_wise, device=device)
+        try:
+            found = train_model(model, rows, out, options, space=chosen, row_wise=row_wise, device=device)
+        except KeyboardInterrupt:
+            raise Stopped("stopped; the same command goes on from its last checkpoint", 130) from None
         if not team.leads:
             return
         if found["test"] is None:

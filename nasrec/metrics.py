@@ -26,12 +26,6 @@ def log_loss(logits: ArrayLike, labels: ArrayLike) -> float:
     return float(row_losses(logits, labels).mean())
 
 
-def standard_error_of_log_loss(logits: ArrayLike, labels: ArrayLike) -> float | None:
-    """Return the standard error of `log_loss` as a mean of independent rows; None for a single row (undefined)."""
-    losses = row_losses(logits, labels)
-    return float(losses.std(ddof=1) / np.sqrt(losses.size)) if losses.size > 1 else None
-
-
 def auc(scores: ArrayLike, labels: ArrayLike) -> float | None:
     """Return the area under the ROC curve, or None when only one class is present (it is undefined then).
 

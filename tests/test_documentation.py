@@ -33,7 +33,7 @@ from nasrec.nas.run import SearchRun
 from nasrec.options import CodesignOptions, load_options, options_from
 from nasrec.report.summary import Quality, Summary
 from nasrec.run import Run
-from nasrec.sections import validated
+from nasrec.sections import changed, validated
 from pimsim import evaluate
 from pimsim.chip_file import chip_from_toml
 from pimsim.files import read_workload
@@ -50,8 +50,8 @@ def kind_of(language: str, text: str) -> str:
     data = tomllib.loads(text) if language == "toml" else json.loads(text)
     if isinstance(data, list):
         return "scores"
-    by_key = {"format": data.get("format"), "files": "schema", "winners": "options", "evolution": "search options"}
-    by_key |= {"micro": "official", "macs": "counts"}
+    by_key = {"format": data.get("format"), "files": "schema", "winners": "options", "refine": "search options"}
+    by_key |= {"evolution": "preset fast", "micro": "official", "macs": "counts"}
     return str(next((name for key, name in by_key.items() if key in data), "unknown"))
 
 
@@ -121,6 +121,13 @@ def read_search_options(path: Path) -> None:
     optional = tomllib.loads(re.sub(r"^# (\w+ =)", r"\1", text, flags=re.MULTILINE))
     validated(NasOptions, optional, str(path))
     assert set(keys_of(optional)) == set(keys_of(NasOptions().model_dump()))
+
+
+def read_preset_fast(path: Path) -> None:
+    """What it changes in the preset `paper`, all of it and nothing else."""
+    shown, paper = tomllib.loads(path.read_text()), preset("paper").model_dump(mode="json")
+    assert changed(preset("paper"), shown, str(path)) == preset("fast")
+    assert all(paper[name][key] != value for name, section in shown.items() for key, value in section.items())
 
 
 def read_stage(path: Path) -> None:
@@ -213,6 +220,7 @@ READERS: dict[str, Callable[[Path], Any]] = {
     "nasrec.run": read_run,
     "nasrec.search_run": read_search_run,
     "search options": read_search_options,
+    "preset fast": read_preset_fast,
     "nasrec.stage": read_stage,
     "nasrec.arch": read_winners_arch,
     "official": read_official,

@@ -165,6 +165,32 @@ def test_control_c_leaves_a_run_that_resumes(tmp_path: Path, options_file: Path,
     assert summary_of(run) == summary_of(finished_run), "two workers find what one finds"
 
 
+@pytest.mark.parametrize("what", ["prepare", "train"])
+def test_control_c_says_how_to_go_on(what: str, tmp_path: Path) -> None:
+    rows, out = tmp_path / "rows", tmp_path / "out"
+    if what == "prepare":
+        arguments: list[object] = ["prepare", "synthetic", "rows=20000000,seed=0", out]
+        begun, hint = tmp_path / ".out.preparing", "the same command goes on"
+    else:
+        succeed("nasrec", "prepare", "synthetic", "rows=20000,seed=0", rows)
+        arguments = ["train", "logistic_regression", "--data", rows, "--out", out, "--epochs", 100_000]
+        begun, hint = out / "vocabulary", "the same command goes on from its last checkpoint"
+    process = subprocess.Popen(
+        command("nasrec", *arguments), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment()
+    )
+    with process:
+        deadline = time.monotonic() + PATIENCE_S
+        while not begun.exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        said = process.communicate(timeout=60)[1]
+    assert process.returncode == 130, said
+    assert said.splitlines()[-1] == f"nasrec: stopped; {hint}"
+    assert "Traceback" not in said
+
+
 def test_a_worker_killed_from_outside_is_one_line(tmp_path: Path, options_file: Path) -> None:
     run = tmp_path / "run"
     with running(run, options_file, workers=2) as process:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nasrec.errors import InputError
-from nasrec.metrics import auc, log_loss, row_losses, standard_error_of_log_loss
+from nasrec.metrics import auc, log_loss, row_losses
 
 
 def test_log_loss_by_hand():
@@ -28,13 +28,6 @@ def test_loss_against_a_known_probability_is_its_entropy():
     p = 0.2
     entropy = -(p * math.log(p) + (1 - p) * math.log(1 - p))
     assert row_losses([math.log(p / (1 - p))], [p])[0] == pytest.approx(entropy, rel=1e-14)
-
-
-def test_standard_error_by_hand():
-    losses = [math.log(2), math.log1p(3)]  # logit 0 label 1; logit ln 3 label 0
-    expected = abs(losses[1] - losses[0]) / 2  # standard deviation of two numbers over root 2
-    assert standard_error_of_log_loss([0.0, math.log(3)], [1, 0]) == pytest.approx(expected, rel=1e-14)
-    assert standard_error_of_log_loss([0.0], [1]) is None
 
 
 def test_counts_that_differ_are_refused():
