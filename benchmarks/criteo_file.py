@@ -1,8 +1,8 @@
-"""A raw file as large and as varied as Criteo's log: `python -m benchmarks.criteo_file ROWS FILE [--prepare OUT [--json RESULT]]`.
+"""A raw file as large and as varied as Criteo's log: `python -m benchmarks.criteo_file ROWS FILE [--prepare OUT]`.
 
 Each category has as many possible values as the whole log of 45.8 M rows has, used about as unevenly; the labels mean
-nothing. With --prepare the file is prepared at once, in this process, which then says rows a second and peak memory; --json
-keeps that as a file.
+nothing. With --prepare the file is prepared at once, in this process, which then says rows a second and peak memory,
+and with --json RESULT writes them to a file.
 """
 
 from __future__ import annotations
