@@ -90,13 +90,21 @@ def test_the_rank_study_of_the_results_is_that_of_the_example() -> None:
     options = changed(RankOptions.of_preset(preset("fast")), read_toml(path), "example")
     assert results["options"] == options.model_dump(mode="json")
     kept = {one.stem: json.loads(one.read_text(encoding="utf-8"))["result"] for one in folder.glob("stages/*.json")}
-    assert set(kept) <= {f"truth-{number:03d}-{seed}-{rate}" for number, seed, rate in options.truth.trainings(100)}
     by_seed = {(row["subnet"], seed): loss for row in results["subnets"] for seed, loss in row["by_seed"].items()}
     assert by_seed == {(int(name[6:9]), name[10]): one["log_loss"] for name, one in kept.items()}
     assert all(len(one["by_epoch"]) == options.truth.stop_after for one in kept.values())
     second, third = ([one["by_epoch"][epoch] for one in kept.values()] for epoch in (1, 2))
     said = (ROOT / "benchmarks/README.md").read_text(encoding="utf-8")
     assert f"with a tau of {kendalltau(second, third)[0]:.2f} only" in said
+    assert set(kept) == {f"truth-{number:03d}-{seed}-{rate}" for number, seed, rate in options.truth.trainings(100)}
+    unseen = [row for row in results["subnets"] if row["subnet"] >= 26]
+    taus = {
+        name: kendalltau(*zip(*((row["one_shot"][name]["after"], row["validation"]) for row in unseen), strict=True))[0]
+        for name in results["strategies"]
+    }
+    listed = "give {single-operator:.2f} (single\noperator), {single-path:.2f} (single path) and {any-path:.2f} (any path)"
+    assert len(unseen) == 74
+    assert listed.format(**taus) in said
     for name, found in results["strategies"].items():
         scored = [row for row in results["subnets"] if name in row["one_shot"]]
         for time in ("before", "after"):
