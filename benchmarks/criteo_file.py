@@ -92,7 +92,9 @@ def main() -> None:
     }
     sys.stdout.write(", ".join(f"{name} {value}" for name, value in found.items()) + "\n")
     if arguments.json is not None:
-        write_json(arguments.json, {"machine": process.machine(), "versions": process.versions(), **found})
+        command = f"python -m benchmarks.criteo_file {' '.join(sys.argv[1:])}"
+        about = {"command": command, "machine": process.machine(), "versions": process.versions()}
+        write_json(arguments.json, {**about, **found})
 
 
 if __name__ == "__main__":

@@ -83,6 +83,9 @@ def test_the_search_with_the_published_numbers_ends_where_the_fast_one_does() ->
     assert paper["minutes"] < 6 * 60 and fast["minutes"] < 60
 
 
+SHOWN = (("before", "kendall"), ("after", "kendall"), ("after", "pearson"))  # columns of the table in benchmarks/README
+
+
 def test_the_rank_study_of_the_results_is_that_of_the_example() -> None:
     """Its options, its log losses by the trainings that are kept, and its Kendall's tau by scipy."""
     path, folder = EXAMPLES / "movielens_rank.toml", ROOT / "benchmarks/results/movielens-rank"
@@ -105,7 +108,15 @@ def test_the_rank_study_of_the_results_is_that_of_the_example() -> None:
     listed = "{single-operator:.2f} (single operator), {single-path:.2f} (single path) and {any-path:.2f} (any path)"
     assert len(unseen) == 74
     assert f"give {listed.format(**taus)} after fine-tuning" in " ".join(said.split())
+    twice = [list(row["by_seed"].values()) for row in results["subnets"] if len(row["by_seed"]) == 2]
+    assert len(twice) == options.truth.repeated
+    assert f"with a tau of\n{kendalltau(*zip(*twice, strict=True))[0]:.2f} [" in said
     for name, found in results["strategies"].items():
+        cells = [
+            f"{one['value']:.2f} [{one['low']:.2f}, {one['high']:.2f}]"
+            for time, one in ((time, found[time]["validation"][kind]) for time, kind in SHOWN)
+        ]
+        assert " | ".join(cells) in said.replace("**", "")
         scored = [row for row in results["subnets"] if name in row["one_shot"]]
         for time in ("before", "after"):
             pairs = [(row["one_shot"][name][time], row["validation"]) for row in scored]

@@ -37,6 +37,13 @@ def running(run: Path, options: Path, workers: int) -> Iterator[subprocess.Popen
         arguments: list[object] = ["codesign", "--resume", run]
     else:
         arguments = ["codesign", "--data", ROWS, "--config", options, "--out", run, "--workers", workers]
+    with started(*arguments) as process:
+        yield process
+
+
+@contextlib.contextmanager
+def started(*arguments: object) -> Iterator[subprocess.Popen[str]]:
+    """A command of nasrec, killed at the end."""
     process = subprocess.Popen(
         command("nasrec", *arguments),
         stdout=subprocess.DEVNULL,
@@ -175,10 +182,7 @@ def test_control_c_says_how_to_go_on(what: str, tmp_path: Path) -> None:
         succeed("nasrec", "prepare", "synthetic", "rows=20000,seed=0", rows)
         arguments = ["train", "logistic_regression", "--data", rows, "--out", out, "--epochs", 100_000]
         begun, hint = out / "vocabulary", "the same command goes on from its last checkpoint"
-    process = subprocess.Popen(
-        command("nasrec", *arguments), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment()
-    )
-    with process:
+    with started(*arguments) as process:
         deadline = time.monotonic() + PATIENCE_S
         while not begun.exists():
             assert time.monotonic() < deadline
