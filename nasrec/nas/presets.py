@@ -16,7 +16,7 @@ Adagrad at 0.12 in batches of 512; the best 15 retrained.
 What differs is an option each. The fine-tuning steps draw their batches from 65,536 rows instead of 256,000
 (`score.fine_tune_rows`), whose features are most of the cost. A log too short for 15,000 supernet steps is read in
 smaller batches and more often (`supernet.least_steps`). Retraining stops early, and so also serves logs that want
-several epochs (published: `retrain.epochs = 1`), tries the rates 0.12 and 0.06 (published: one of 0.1 to 0.2, by hand)
+several epochs (published: `retrain.epochs = 1`), tries the rates 0.12 and 0.06 (published: one of 0.1 to 0.2)
 and trains the best three with five seeds. Rows are split at random, tables hold the values of a vocabulary and at most
 500,000 rows (published: a stratified split, values hashed into tables of their full size; `[data]`)."""
 
