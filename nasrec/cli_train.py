@@ -23,6 +23,9 @@ def train(
     learning_rate: Annotated[float, typer.Option()] = 0.12,
     patience: Annotated[int | None, typer.Option(help="epochs without a better validation loss to stop after")] = None,
     seed: Annotated[int, typer.Option()] = 0,
+    embedding_std: Annotated[
+        float | None, typer.Option(help="tables start as normal draws of this deviation; else Xavier normal")
+    ] = None,
     row_wise: Annotated[bool, typer.Option(help="row-wise Adagrad: a sum for each row of a table")] = False,
     space: Annotated[
         Literal["small", "full", "extended", "autoctr", "xlarge"], typer.Option(help="of a supernet")
@@ -60,7 +63,16 @@ def train(
     with joined_team(device) as team:
         chosen = replace(SPACES[space], blocks=blocks)
         try:
-            found = train_model(model, rows, out, options, space=chosen, row_wise=row_wise, device=device)
+            found = train_model(
+                model,
+                rows,
+                out,
+                options,
+                space=chosen,
+                embedding_std=embedding_std,
+                row_wise=row_wise,
+                device=device,
+            )
         except KeyboardInterrupt:
             raise Stopped("stopped; the same command goes on from its last checkpoint", 130) from None
         if not team.leads:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -56,13 +56,15 @@ def train_supernet(
     save_every_s: float = 60.0,
     device: str = "auto",
     encoder: KeptEncoder | None = None,
+    start: Mapping[str, Any] | None = None,
 ) -> TrainLog:
     """Train the shared weights in place, each step on one architecture drawn from `supernet.space`.
 
     The architecture of a step depends on the seed and the step alone, the order of the rows on the seed and the epoch.
     With `checkpoint`, the state is saved there every `save_every_s` seconds (less often when saving is slow) and at
     the end; if the file exists, training goes on from it, and a finished one is only loaded. It names `encoder`, the
-    kept one of the data, and is refused for data of another. Progress counts rows.
+    kept one of the data, and is refused for data of another; likewise `start`, plain values that say how the weights
+    began. Progress counts rows.
 
     Within `nasrec.distributed.joined_team` several processes take each step together, with the rows, the losses and
     (to rounding) the weights of a single one; the first alone reads and writes files and reports progress.
@@ -72,7 +74,7 @@ def train_supernet(
     def forward(step: int, inputs: Inputs) -> Tensor:
         return supernet(step_arch(supernet.space, options, step), *inputs)  # type: ignore[no-any-return]
 
-    keeping = _Keeping(checkpoint, save_every_s, encoder)
+    keeping = _Keeping(checkpoint, save_every_s, encoder, start or {})
     return _Training(supernet, dataset, None, options, forward, keeping, progress, device).run()
 
 
@@ -87,6 +89,7 @@ def train_subnet(
     save_every_s: float = 60.0,
     device: str = "auto",
     encoder: KeptEncoder | None = None,
+    start: Mapping[str, Any] | None = None,
 ) -> TrainLog:
     """Train a standalone model (subnet or baseline) in place and leave it with the weights of its best epoch.
 
@@ -99,7 +102,7 @@ def train_subnet(
     def forward(step: int, inputs: Inputs) -> Tensor:
         return model(*inputs)  # type: ignore[no-any-return]
 
-    keeping = _Keeping(checkpoint, save_every_s, encoder)
+    keeping = _Keeping(checkpoint, save_every_s, encoder, start or {})
     return _Training(model, train, validation, options, forward, keeping, progress, device).run()
 
 
@@ -110,11 +113,12 @@ def epoch_seed(seed: int, epoch: int) -> int:
 
 @dataclass(frozen=True)
 class _Keeping:
-    """Where a training is saved, how often, and which encoder its checkpoint names."""
+    """Where a training is saved, how often, and the encoder and the start that its checkpoint names."""
 
     checkpoint: Path | None
     every_s: float
     encoder: KeptEncoder | None
+    start: Mapping[str, Any]
 
 
 class _Training:
@@ -135,6 +139,7 @@ class _Training:
             raise InputError("training data have 0 rows: at least one is needed")
         self.model, self.data, self.validation, self.options = model, train, validation, options
         self.forward, self.checkpoint, self.encoder = forward, keeping.checkpoint, keeping.encoder
+        self.start = keeping.start
         self.team = team()
         self.progress = progress if self.team.leads else None
         self.device_name, self.device = device, pick_device(device)
@@ -254,7 +259,8 @@ class _Training:
     @property
     def identity(self) -> dict[str, Any]:
         validation_rows = None if self.validation is None else len(self.validation)
-        facts = {**self.options.to_json(), "rows": len(self.data), "validation_rows": validation_rows}
+        counts = {"rows": len(self.data), "validation_rows": validation_rows}
+        facts = {**self.options.to_json(), **counts, **self.start}
         return facts if self.encoder is None else {**facts, "vocabulary": self.encoder.digest}
 
     def diagnosis(self, what: str, value: float, rate: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
@@ -24,6 +25,7 @@ from nasrec.model.baselines import BASELINES, Baseline
 from nasrec.model.optimizer import weights_of
 from nasrec.model.subnet import Subnet
 from nasrec.model.supernet import Supernet
+from nasrec.model.untrained import untrained
 from nasrec.predict import predict
 from nasrec.progress import Stage, stage
 from nasrec.space import FULL, Space
@@ -46,17 +48,19 @@ def train_model(
     options: TrainOptions,
     *,
     space: Space,
+    embedding_std: float | None = None,
     row_wise: bool = False,
     device: str = "auto",
 ) -> dict[str, Any]:
     """Train the model called `name` and write checkpoint, vocabulary, weights and result into `folder`; the result.
 
     `name` is "supernet" (of `space`), a baseline or the path of an `arch.json`. Called again with the same options it
-    goes on from the checkpoint. With `row_wise`, tables are trained with row-wise Adagrad. Within `joined_team` every
-    process calls it; the first writes. Raises InputError where the checkpoint belongs to another training.
+    goes on from the checkpoint. Tables start Xavier normal, or as normal draws of deviation `embedding_std`; with
+    `row_wise` they are trained with row-wise Adagrad. Within `joined_team` every process calls it; the first writes.
+    Raises InputError where the checkpoint belongs to another training.
     """
     together = team()
-    built = builder(name, data.features, space, options.seed)
+    built = builder(name, data.features, space, options.seed, embedding_std)
     encoder = together.told(partial(_opened, folder, data))
     model = built()  # after the vocabulary was in memory
     if row_wise:
@@ -65,12 +69,13 @@ def train_model(
     if together.leads:
         shown = stage(f"{name}: training", unit="rows")
     with shown as progress:
-        log = _train(model, data, options, folder / CHECKPOINT, progress, device, encoder)
+        log = _train(model, data, options, folder / CHECKPOINT, progress, device, encoder, embedding_std)
         if progress is not None:
             progress.note(f"log loss {_last(log):.4f}")
     result = {
         "model": ARCH if isinstance(model, Subnet) else name,
         "options": options.to_json(),
+        "embedding_std": embedding_std,
         "row_wise": row_wise,
         "processes": together.size,
         "log": log.to_json(),
@@ -106,19 +111,27 @@ def read_model(folder: Path) -> tuple[str, Subnet | Baseline, Encoder]:
     return name, model, encoder
 
 
-def builder(name: str, features: Features, space: Space, seed: int) -> Callable[[], Model]:
+def builder(
+    name: str, features: Features, space: Space, seed: int, embedding_std: float | None = None
+) -> Callable[[], Model]:
     """What makes the untrained model called `name` for data with `features`; InputError where there is none."""
-    generator = torch.Generator().manual_seed(seed)
+    if embedding_std is not None and not 0 < embedding_std < math.inf:
+        raise InputError(f"training option embedding_std is {embedding_std!r}: allowed are positive numbers")
+    make = _maker(name, features, space)
+    return lambda: untrained(make, seed, embedding_std)
+
+
+def _maker(name: str, features: Features, space: Space) -> Callable[[torch.Generator], Model]:
     if name == SUPERNET:
-        return lambda: Supernet(space, features, generator=generator)
+        return lambda generator: Supernet(space, features, generator=generator)
     if name in BASELINES:
-        return lambda: BASELINES[name](features, generator=generator)
+        return lambda generator: BASELINES[name](features, generator=generator)
     if not name.endswith(".json"):
         raise InputError(f"model {name!r}: allowed are {SUPERNET}, {', '.join(BASELINES)} and the path of an arch.json")
     found = read_arch(Path(name))
     if found.features is not None and _shape(found.features) != _shape(features):
         raise InputError(f"{name}: for {_shape(found.features)}, the data have {_shape(features)}")
-    return lambda: Subnet(found.arch, features, generator=generator)
+    return lambda generator: Subnet(found.arch, features, generator=generator)
 
 
 def _shape(features: Features) -> str:
@@ -133,15 +146,23 @@ def _train(
     progress: Stage | None,
     device: str,
     encoder: KeptEncoder,
+    embedding_std: float | None,
 ) -> TrainLog:
-    rows = data.split("train")
+    rows, start = data.split("train"), {"embedding_std": embedding_std}
     if isinstance(model, Supernet):
         return train_supernet(
-            model, rows, options, checkpoint=checkpoint, progress=progress, device=device, encoder=encoder
+            model, rows, options, checkpoint=checkpoint, progress=progress, device=device, encoder=encoder, start=start
         )
-    validation = data.split("validation")
     return train_subnet(
-        model, rows, validation, options, checkpoint=checkpoint, progress=progress, device=device, encoder=encoder
+        model,
+        rows,
+        data.split("validation"),
+        options,
+        checkpoint=checkpoint,
+        progress=progress,
+        device=device,
+        encoder=encoder,
+        start=start,
     )
 
 

@@ -234,6 +234,28 @@ def test_what_can_be_trained(tmp_path: Path) -> None:
         builder(str(tmp_path / "none.json"), features, job.SPACE, 0)
 
 
+@pytest.mark.parametrize("name", ["supernet", "dlrm"])
+def test_tables_start_near_zero_if_wanted(name: str) -> None:
+    features = Features(3, (Table("large", 20_000), Table("small", 50)))
+    near, xavier = (builder(name, features, job.SPACE, 0, std)() for std in (1e-4, None))
+    deviation = np.sqrt(2 / (20_000 + xavier.embeddings.dim))  # Glorot and Bengio 2010, gain 1
+    assert float(near.embeddings.tables[0].std()) == pytest.approx(1e-4, rel=0.05)
+    assert float(xavier.embeddings.tables[0].std()) == pytest.approx(deviation, rel=0.05)
+    for wrong in (0.0, -1.0, float("nan"), float("inf")):
+        with pytest.raises(InputError, match=r"embedding_std is .*: allowed are positive numbers"):
+            builder(name, features, job.SPACE, 0, wrong)
+
+
+def test_a_training_goes_on_only_as_it_started(tmp_path: Path) -> None:
+    rows = prepare(open_source("synthetic:rows=500"), tmp_path / "data", seed=0)
+    options, space = job.TrainOptions(), SPACES["full"]
+    first = train_model("deepfm", rows, tmp_path / "out", options, space=space, embedding_std=0.001)
+    assert first["embedding_std"] == 0.001
+    assert train_model("deepfm", rows, tmp_path / "out", options, space=space, embedding_std=0.001) == first
+    with pytest.raises(InputError, match=r"from a training with embedding_std 0\.001, this one has None"):
+        train_model("deepfm", rows, tmp_path / "out", options, space=space)
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no GPU")
 def test_a_gpu_trains_as_the_cpu_does() -> None:
     here, there = job.supernet(), job.supernet()
