@@ -101,3 +101,6 @@ def attention_backward(qkv: NDArray[np.float32], grad: NDArray[np.float32], head
 def intern_keys(
     keys: NDArray[np.uint64], slot_keys: NDArray[np.uint64], slot_ids: NDArray[np.int32], used: int
 ) -> tuple[NDArray[np.int32], NDArray[np.int64]]: ...
+def parse_digits(
+    text: NDArray[np.uint8], separator: int, hexadecimal: NDArray[np.uint8], rows: int
+) -> tuple[NDArray[np.float64], NDArray[np.uint32], NDArray[np.bool_]] | None: ...

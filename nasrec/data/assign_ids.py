@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from nasrec.data.array_file import ArrayFile, read_array, read_chunks
 from nasrec.data.arrays import bag_ids, bag_offsets
 from nasrec.data.encoder import Encoder, EncodingOptions
+from nasrec.data.in_order import in_order
 from nasrec.data.read_rows import provisional, read_values, values_of
 from nasrec.data.schema import Schema
 from nasrec.data.vocabulary import MISSING, Hashing, Vocabulary
@@ -31,15 +32,17 @@ def count_ids(
     sizes = (hashing.rows if hashing else 1 + values_of(folder, table) for table, hashing in enumerate(direct))
     counts = [np.zeros(size, np.int64) for size in sizes]
     plain = [table for table, column in enumerate(schema.tables) if column.kind == "category"]
-    rows = 0
     numbers = folder / provisional("ids.npy")
-    for ids in read_chunks(numbers if numbers.exists() else folder / "ids.npy", CHUNK):
-        chosen = in_train[rows : rows + len(ids)]
-        columns = ids[chosen].T.copy()
+
+    def of_train(chunk: tuple[int, NDArray[np.int32]]) -> NDArray[np.int32]:
+        number, ids = chunk
+        return ids[in_train[number * CHUNK :][: len(ids)]].T.copy()
+
+    chunks = read_chunks(numbers if numbers.exists() else folder / "ids.npy", CHUNK)
+    for number, columns in enumerate(in_order(of_train, enumerate(chunks)), start=1):
         for place, table in enumerate(plain):
             _add(counts[table], columns[place])
-        rows += len(ids)
-        counted(rows)
+        counted(min(number * CHUNK, len(in_train)))
     for table, column in enumerate(schema.tables):
         if column.kind == "bag":
             offsets = np.load(folder / bag_offsets(table), mmap_mode="r")
@@ -88,13 +91,17 @@ def assign_ids(
     maps = [None if hashing else _map(folder, table, encoder.fields[table]) for table, hashing in enumerate(direct)]
     plain = [table for table, column in enumerate(encoder.schema.tables) if column.kind == "category"]
     numbers = folder / provisional("ids.npy")
+
+    def mapped(ids: NDArray[np.int32]) -> NDArray[np.int32]:
+        columns = ids.T.copy()
+        for place, table in enumerate(plain):
+            mapping = maps[table]
+            ids[:, place] = columns[place] if mapping is None else mapping[columns[place]]
+        return ids
+
     if numbers.exists():
         with ArrayFile(folder / "ids.npy", np.int32, (len(plain),)) as file:
-            for ids in read_chunks(numbers, CHUNK):
-                columns = ids.T.copy()
-                for place, table in enumerate(plain):
-                    mapping = maps[table]
-                    ids[:, place] = columns[place] if mapping is None else mapping[columns[place]]
+            for ids in in_order(mapped, read_chunks(numbers, CHUNK)):
                 file.append(ids)
                 assigned(file.rows)
     for table, column in enumerate(encoder.schema.tables):

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from nasrec.data.cast import cast_columns
+from nasrec.data.in_order import in_order
 from nasrec.data.schema import Schema
 from nasrec.errors import InputError
+from nasrec.kernels import parse_digits
 
-BLOCK_BYTES = 64 << 20
+BLOCK_BYTES = 16 << 20  # small enough for the allocator to hand the same pages out again
+NUMERIC = ("label", "dense", "time")  # kinds of columns whose values are numbers
+SEPARATORS_OF_NUMBERS = "\t,;|"
 
 
 def blocks_of(path: Path) -> float:
@@ -38,20 +45,22 @@ def read_delimited(
     they have. Raises InputError naming file and line where a line has another number of fields, is not UTF-8, or holds
     a quoted line break, or a field cannot be used; and naming the file where it has no rows at all.
     """
-    blocks = 0
-    for block, first_line in _blocks(path, skip_lines=1 if header else 0):
-        blocks += 1
-        if blocks > start:
-            yield _typed(block, path, names, schema, separator, quoted and b'"' in block, first_line), first_line
-    if blocks == 0:
-        raise InputError(f"{path}: empty file, expected at least one row")
+
+    def typed(piece: tuple[bytes, int]) -> tuple[pl.DataFrame, int]:
+        block, first_line = piece
+        return _typed(block, path, names, schema, separator, quoted and b'"' in block, first_line), first_line
+
+    yield from in_order(typed, islice(_blocks(path, skip_lines=1 if header else 0), start, None))
 
 
 def _typed(
     block: bytes, path: Path, names: list[str], schema: Schema, separator: str, quoted: bool, first_line: int
 ) -> pl.DataFrame:
     """Numbers are parsed with the fields; only where that fails, as text first, which an error can then quote."""
-    numeric = {column.name for column in schema.used if column.kind in ("label", "dense", "time")}
+    digits = _whole_numbers(block, names, schema, separator)
+    if digits is not None:
+        return cast_columns(digits, schema, f"{path}, line", first_line)
+    numeric = {column.name for column in schema.used if column.kind in NUMERIC}
     place = f"{path}, line"
     try:
         dtypes = [pl.Float64() if name in numeric else pl.String() for name in names]
@@ -63,8 +72,37 @@ def _typed(
         return cast_columns(frame, schema, place, first_line)
 
 
+def _whole_numbers(block: bytes, names: list[str], schema: Schema, separator: str) -> pl.DataFrame | None:
+    """The columns of `block` where it holds nothing but whole numbers, as Criteo's log does, else None.
+
+    A fifth of the time that polars takes, which makes text of hexadecimal digits first.
+    """
+    used = {column.name: column for column in schema.used}
+    kinds = [used[name] for name in names if name in used]
+    if len(kinds) < len(names) or separator not in SEPARATORS_OF_NUMBERS:
+        return None
+    hexadecimal = [column.digits == "hex" for column in kinds]
+    if not all(h or column.kind in NUMERIC for h, column in zip(hexadecimal, kinds, strict=True)):
+        return None
+    found = parse_digits(block, separator, hexadecimal, _lines(block))
+    if found is None:
+        return None
+    numbers, codes, present = (iter(part) for part in found)
+    return pl.DataFrame(
+        [
+            _codes(name, next(codes), next(present)) if h else pl.Series(name, next(numbers), nan_to_null=True)
+            for name, h in zip(names, hexadecimal, strict=True)
+        ]
+    )
+
+
+def _codes(name: str, codes: NDArray[np.uint32], present: NDArray[np.bool_]) -> pl.Series:
+    series = pl.Series(name, codes)
+    return series if present.all() else series.set(pl.Series(~present), None)
+
+
 def _blocks(path: Path, skip_lines: int) -> Iterator[tuple[bytes, int]]:
-    line = 1
+    line, empty = 1, True
     with path.open("rb") as file:
         for _ in range(skip_lines):
             file.readline()
@@ -73,7 +111,19 @@ def _blocks(path: Path, skip_lines: int) -> Iterator[tuple[bytes, int]]:
             if not block.endswith(b"\n"):
                 block += file.readline()
             yield block, line
-            line += block.count(b"\n")
+            line += _count(block, "\n")
+            empty = False
+    if empty:
+        raise InputError(f"{path}: empty file, expected at least one row")
+
+
+def _lines(block: bytes) -> int:
+    return _count(block, "\n") + (not block.endswith(b"\n"))
+
+
+def _count(block: bytes, character: str) -> int:
+    """How often an ASCII `character` is in `block`; where it is frequent, `bytes.count` takes five times as long."""
+    return int(np.count_nonzero(np.frombuffer(block, np.uint8) == ord(character)))
 
 
 def _parse(
@@ -85,9 +135,9 @@ def _parse(
     quoted: bool,
     first_line: int,
 ) -> pl.DataFrame:
-    lines = block.count(b"\n") + (not block.endswith(b"\n"))
+    lines = _lines(block)
     # Polars fills a short line with nulls without a word, so the separators are counted; a long line it refuses.
-    if quoted or block.count(separator.encode()) != lines * (len(names) - 1):
+    if quoted or _count(block, separator) != lines * (len(names) - 1):
         _check_lines(block, path, len(names), separator, quoted, first_line)
     try:
         frame = pl.read_csv(

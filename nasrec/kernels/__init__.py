@@ -23,6 +23,7 @@ from nasrec.kernels.implementation import Implementation
 from nasrec.kernels.intern_keys import MISSING_KEY, intern_keys
 from nasrec.kernels.layer_norm import layer_norm, layer_norm_backward
 from nasrec.kernels.low_rank_cross import low_rank_cross, low_rank_cross_backward
+from nasrec.kernels.parse_digits import parse_digits
 from nasrec.kernels.quantized_rows import QuantizedRows, quantize_rows
 
 __all__ = [
@@ -30,5 +31,5 @@ __all__ = [
     "attention_backward", "dot_interaction", "dot_interaction_backward", "embedding_bag", "embedding_bag_coalesce",
     "embedding_bag_square_norm", "embedding_bag_step", "embedding_bag_update", "fm_interaction",
     "fm_interaction_backward", "intern_keys", "isa", "layer_norm", "layer_norm_backward", "low_rank_cross",
-    "low_rank_cross_backward", "quantize_rows", "set_isa", "set_threads", "threads",
+    "low_rank_cross_backward", "parse_digits", "quantize_rows", "set_isa", "set_threads", "threads",
 ]  # fmt: skip

@@ -357,6 +357,13 @@ def crossbar_lookup(r: random.Random) -> Arguments:
     ]
 
 
+def parse_digits(r: random.Random) -> Arguments:
+    kinds, rows = [r.randrange(2) for _ in range(r.choice([1, 2, 3, 9]))], r.choice(SIZES)
+    line = "\t".join(r.choice(["ff", "0", "", "12345678"] if kind else ["-1", "0", "", "99"]) for kind in kinds)
+    text = np.frombuffer(f"{line}\n".encode() * rows, np.uint8)
+    return [text, ord("\t"), np.array(kinds, np.uint8), rows]
+
+
 MAKERS: dict[str, Callable[[random.Random], Arguments]] = {
     "nasrec.attention": attention,
     "nasrec.attention_backward": attention_backward,
@@ -375,6 +382,7 @@ MAKERS: dict[str, Callable[[random.Random], Arguments]] = {
     "nasrec.layer_norm_backward": layer_norm_backward,
     "nasrec.low_rank_cross": low_rank_cross,
     "nasrec.low_rank_cross_backward": low_rank_cross_backward,
+    "nasrec.parse_digits": parse_digits,
     "nasrec.set_isa": lambda r: ["portable"],  # the one that every machine has
     "nasrec.set_threads": lambda r: [r.choice([0, 1, 2, 1024, 1025])],
     "pimsim.crossbar_lookup": crossbar_lookup,
