@@ -22,6 +22,7 @@ from nasrec.metrics import auc, log_loss
 from nasrec.nas.retrain import read_model
 from nasrec.nas.run import SearchRun
 from nasrec.predict import predict
+from nasrec.progress import stage
 from nasrec.retrain import score_winner
 from nasrec.run import RUN_JSON, Run
 from nasrec.train_run import RESULT
@@ -46,7 +47,9 @@ def score_run(folder: Path, source: str) -> list[dict[str, Any]]:
     with _encoded(source, encoder) as rows:
         scores = []
         for name, (candidate, features, weights) in winners:
-            scores.append({"winner": name, **score_winner(candidate, features, weights, calibration, rows)})
+            with stage(f"{name}: scoring"):
+                found = score_winner(candidate, features, weights, calibration, rows)
+            scores.append({"winner": name, **found})
     return scores
 
 
@@ -57,8 +60,8 @@ def _score_search(run: SearchRun, source: str) -> list[dict[str, Any]]:
 
 
 def _score_model(name: str, model: nn.Module, encoder: Encoder, source: str) -> dict[str, Any]:
-    with _encoded(source, encoder) as rows:
-        logits = predict(model, rows)
+    with _encoded(source, encoder) as rows, stage(f"{name}: scoring", unit="rows") as progress:
+        logits = predict(model, rows, progress=progress)
         found = {"rows": len(rows), "log_loss": log_loss(logits, rows.labels), "auc": auc(logits, rows.labels)}
     return {"winner": name, **found}
 
@@ -67,7 +70,9 @@ def _score_model(name: str, model: nn.Module, encoder: Encoder, source: str) -> 
 def _encoded(source: str, encoder: Encoder) -> Iterator[Dataset]:
     """All rows of `source` as `encoder` encodes them, while the block runs."""
     with tempfile.TemporaryDirectory(prefix="nasrec-score-") as scratch:
-        yield prepare(open_source(source), Path(scratch) / "rows", seed=0, encoder=encoder).split("all")
+        with stage("preparing", unit="rows") as progress:
+            rows = prepare(open_source(source), Path(scratch) / "rows", seed=0, encoder=encoder, progress=progress)
+        yield rows.split("all")
 
 
 def _format_of(folder: Path) -> Any:

@@ -65,10 +65,7 @@ def train_model(
     model = built()  # after the vocabulary was in memory
     if row_wise:
         model.embeddings.start_optimizer("row_wise_adagrad")
-    shown: AbstractContextManager[Stage | None] = nullcontext()
-    if together.leads:
-        shown = stage(f"{name}: training", unit="rows")
-    with shown as progress:
+    with _leaders_stage(f"{name}: training") as progress:
         log = _train(model, data, options, folder / CHECKPOINT, progress, device, encoder, embedding_std)
         if progress is not None:
             progress.note(f"log loss {_last(log):.4f}")
@@ -79,7 +76,7 @@ def train_model(
         "row_wise": row_wise,
         "processes": together.size,
         "log": log.to_json(),
-        "test": None if isinstance(model, Supernet) else _tested(model, data, device),
+        "test": None if isinstance(model, Supernet) else _tested(name, model, data, device),
     }
     if together.leads:
         weights = folder / WEIGHTS
@@ -166,10 +163,16 @@ def _train(
     )
 
 
-def _tested(model: Model, data: Prepared, device: str) -> dict[str, Any]:
+def _tested(name: str, model: Model, data: Prepared, device: str) -> dict[str, Any]:
     rows = data.split("test")
-    logits = predict(model, rows, device=device, team=team())
+    with _leaders_stage(f"{name}: scoring") as progress:
+        logits = predict(model, rows, progress=progress, device=device, team=team())
     return {"rows": len(rows), "log_loss": log_loss(logits, rows.labels), "auc": auc(logits, rows.labels)}
+
+
+def _leaders_stage(description: str) -> AbstractContextManager[Stage | None]:
+    """A stage that the leader of several processes shows for all."""
+    return stage(description, unit="rows") if team().leads else nullcontext()
 
 
 def _last(log: TrainLog) -> float:

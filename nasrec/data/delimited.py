@@ -57,14 +57,13 @@ def _typed(
     block: bytes, path: Path, names: list[str], schema: Schema, separator: str, quoted: bool, first_line: int
 ) -> pl.DataFrame:
     """Numbers are parsed with the fields; only where that fails, as text first, which an error can then quote."""
-    digits = _whole_numbers(block, names, schema, separator)
-    if digits is not None:
-        return cast_columns(digits, schema, f"{path}, line", first_line)
     numeric = {column.name for column in schema.used if column.kind in NUMERIC}
     place = f"{path}, line"
     try:
-        dtypes = [pl.Float64() if name in numeric else pl.String() for name in names]
-        frame = _parse(block, path, names, dtypes, separator, quoted, first_line)
+        frame = _whole_numbers(block, names, schema, separator)
+        if frame is None:
+            dtypes = [pl.Float64() if name in numeric else pl.String() for name in names]
+            frame = _parse(block, path, names, dtypes, separator, quoted, first_line)
         return cast_columns(frame, schema, place, first_line)
     except InputError:
         text = [pl.String() for _ in names]

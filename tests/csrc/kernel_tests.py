@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 from collections.abc import Sequence
@@ -34,14 +35,17 @@ def run(command: list[str | Path], **environment: str) -> str:
 def build(name: str, *options: str, targets: Sequence[str] = ("all",)) -> Path:
     """The folder build/<name> with these tests in it; it stays, so that the next build compiles only what changed."""
     folder = ROOT / "build" / name
+    folder.mkdir(parents=True, exist_ok=True)
     tool = TOOLS / "cmake"
-    run(
-        [
-            tool, "-S", ROOT, "-B", folder, "-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={Path(ninja.BIN_DIR) / 'ninja'}",
-            "-DKERNEL_TESTS=ON", "-DCMAKE_BUILD_TYPE=None", *options,
-        ]
-    )  # fmt: skip
-    run([tool, "--build", folder, "--target", *targets])
+    with (folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another process of tests may want the same
+        run(
+            [
+                tool, "-S", ROOT, "-B", folder, "-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={Path(ninja.BIN_DIR) / 'ninja'}",
+                "-DKERNEL_TESTS=ON", "-DCMAKE_BUILD_TYPE=None", *options,
+            ]
+        )  # fmt: skip
+        run([tool, "--build", folder, "--target", *targets])
     return folder
 
 
