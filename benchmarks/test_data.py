@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import statistics
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import polars as pl
 import pytest
 
 from benchmarks.criteo_file import write_rows
-from nasrec.data import dataset
+from nasrec.data import dataset, delimited
 from nasrec.data.encoder import EncodingOptions
 from nasrec.data.planted import planted_truth
 from nasrec.data.prepare import prepare
@@ -44,6 +46,24 @@ def test_prepare_criteo(benchmark: Any, tmp_path: Path, categories: Any) -> None
         shutil.rmtree(tmp_path / "prepared")
 
     benchmark.pedantic(once, rounds=3)
+    rate(benchmark, ROWS)
+
+
+def test_read_whole_numbers(benchmark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A raw Criteo log to typed frames, in turns with the same reader left to polars; the ratio is of medians."""
+    write_rows(tmp_path / "train.txt", ROWS)
+    source = open_source(f"criteo:{tmp_path / 'train.txt'}")
+    seconds: dict[str, list[float]] = {"kernel": [], "polars": []}
+    parse_digits = delimited.parse_digits
+    for _ in range(5):
+        for name, parse in (("kernel", parse_digits), ("polars", lambda *arguments: None)):
+            monkeypatch.setattr(delimited, "parse_digits", parse)
+            start = time.perf_counter()
+            assert sum(frame.height for frame in source.frames()) == ROWS
+            seconds[name].append(time.perf_counter() - start)
+    benchmark.extra_info["ratio"] = statistics.median(seconds["polars"]) / statistics.median(seconds["kernel"])
+    monkeypatch.undo()
+    benchmark.pedantic(lambda: sum(frame.height for frame in source.frames()), rounds=1)
     rate(benchmark, ROWS)
 
 
