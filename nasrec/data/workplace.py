@@ -13,6 +13,7 @@ from nasrec.errors import InputError
 from nasrec.files import is_running, read_json, remove_leftovers, write_json
 
 JOB_JSON = "job.json"
+VERSION = 2  # raised where what is half done can no longer be gone on with: since 2, logs are read in smaller blocks
 BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -38,7 +39,7 @@ def workplace(out: Path, identity: dict[str, Any]) -> Iterator[Path]:
     folder.mkdir(exist_ok=True)
     remove_leftovers(folder)
     try:
-        write_json(folder / JOB_JSON, {"format": "nasrec.job", "version": 1, **mine, "process": os.getpid()})
+        write_json(folder / JOB_JSON, {"format": "nasrec.job", "version": VERSION, **mine, "process": os.getpid()})
         yield folder
         (folder / JOB_JSON).unlink()
         folder.replace(out)
@@ -49,7 +50,7 @@ def workplace(out: Path, identity: dict[str, Any]) -> Iterator[Path]:
 
 def _job(folder: Path) -> dict[str, Any] | None:
     try:
-        found = read_json(folder / JOB_JSON, format="nasrec.job")
+        found = read_json(folder / JOB_JSON, format="nasrec.job", version=VERSION)
     except InputError:
         return None
     return dict(found)
