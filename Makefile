@@ -13,11 +13,11 @@ KERNEL_SOURCES := CMakeLists.txt setup.py $(wildcard csrc/*)
 codesign: setup
 	if [ -f $(OUT)/run.json ]; then $(BIN)/nasrec codesign --resume $(OUT); else $(BIN)/nasrec codesign --out $(OUT); fi
 
-# A process of tests for each core; threads that wait then leave the core to the other processes.
+# A process of tests for each core, at most eight: each loads torch. Threads that wait leave the core to the others.
 test: setup
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	OMP_WAIT_POLICY=passive $(BIN)/pytest -m "not slow" --benchmark-disable -n auto --dist worksteal
+	OMP_WAIT_POLICY=passive $(BIN)/pytest -m "not slow" --benchmark-disable -n auto --maxprocesses 8 --dist worksteal
 
 test-slow: setup
 	$(BIN)/pytest -m slow --benchmark-disable

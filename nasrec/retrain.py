@@ -135,15 +135,23 @@ def baseline_weights(folder: Path, name: str) -> Path:
 
 
 def score_winner(
-    candidate: Candidate, features: Features, weights: dict[str, Tensor], calibration: Dataset, rows: Dataset
+    candidate: Candidate,
+    features: Features,
+    weights: dict[str, Tensor],
+    calibration: Dataset,
+    rows: Dataset,
+    progress: Report | None = None,
 ) -> dict[str, Any]:
-    """Log loss and AUC of a trained candidate on `rows`, in float and as its chip computes."""
+    """Log loss and AUC of a trained candidate on `rows`, in float and as its chip computes.
+
+    `progress` counts every row twice.
+    """
 
     def build(precision: Precision | None) -> Subnet:
         arch = candidate.arch if precision is None else candidate.arch.with_precision(precision)
         return Subnet(arch, features)
 
-    return _score_twice(build, None, candidate.chip, weights, calibration, rows)
+    return _score_twice(build, None, candidate.chip, weights, calibration, rows, progress)
 
 
 def _best_training(
@@ -182,17 +190,22 @@ def _score_twice(
     weights: dict[str, Tensor],
     calibration: Dataset,
     rows: Dataset,
+    progress: Report | None = None,
 ) -> dict[str, Any]:
     """Score on `rows` in float, then at `precision` with the chip's arithmetic, its ADC steps set on `calibration`."""
+
+    def passed(passes: int) -> Report | None:
+        return progress and (lambda done, total: progress(passes * len(rows) + done, 2 * len(rows)))
+
     model = build(FLOAT)
     load_weights(model, weights)
-    loss, area = judge(model, rows, None)
+    loss, area = judge(model, rows, None, passed(0))
     del model  # before the next: tables may be large
     model = build(precision)
     load_weights(model, weights)
     calibrate(model, calibration)
     store_tables(model)
-    crossbar_loss, crossbar_area = judge(model, rows, arithmetic_of(chip))
+    crossbar_loss, crossbar_area = judge(model, rows, arithmetic_of(chip), passed(1))
     return {
         "rows": len(rows),
         "log_loss": loss,

@@ -22,6 +22,7 @@ from nasrec.model.subnet import Subnet
 from nasrec.model.supernet import Supernet
 from nasrec.options import ScoreOptions
 from nasrec.predict import inputs_of, predict
+from nasrec.progress import Report
 
 SCORE_BATCH = 512  # rows a forward pass takes while scoring: small enough for the activations to stay in cache
 
@@ -121,9 +122,11 @@ def store_tables(model: Subnet | Baseline) -> None:
     model.embeddings = model.embeddings.quantized(EMBEDDING_BITS)
 
 
-def judge(model: Subnet | Baseline, rows: Dataset, arithmetic: Arithmetic | None) -> tuple[float, float | None]:
+def judge(
+    model: Subnet | Baseline, rows: Dataset, arithmetic: Arithmetic | None, progress: Report | None = None
+) -> tuple[float, float | None]:
     """Log loss and AUC of `model` on `rows`, with crossbar arithmetic if one is given, else in float."""
     model.compute_as(arithmetic)
-    logits = predict(model, rows, SCORE_BATCH)
+    logits = predict(model, rows, SCORE_BATCH, progress=progress)
     model.compute_as(None)
     return log_loss(logits, rows.labels), auc(logits, rows.labels)

@@ -47,8 +47,8 @@ def score_run(folder: Path, source: str) -> list[dict[str, Any]]:
     with _encoded(source, encoder) as rows:
         scores = []
         for name, (candidate, features, weights) in winners:
-            with stage(f"{name}: scoring"):
-                found = score_winner(candidate, features, weights, calibration, rows)
+            with stage(f"{name}: scoring, in float and on its chip", unit="rows") as progress:
+                found = score_winner(candidate, features, weights, calibration, rows, progress)
             scores.append({"winner": name, **found})
     return scores
 

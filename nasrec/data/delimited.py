@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -20,6 +21,15 @@ from nasrec.kernels import parse_digits
 BLOCK_BYTES = 16 << 20  # small enough for the allocator to hand the same pages out again
 NUMERIC = ("label", "dense", "time")  # kinds of columns whose values are numbers
 SEPARATORS_OF_NUMBERS = "\t,;|"
+
+
+@dataclass(frozen=True)
+class _Block:
+    """Whole lines of a file: their text, their number, and which line of the file the first one is (from 1)."""
+
+    text: bytes
+    lines: int
+    first_line: int
 
 
 def blocks_of(path: Path) -> float:
@@ -46,15 +56,14 @@ def read_delimited(
     a quoted line break, or a field cannot be used; and naming the file where it has no rows at all.
     """
 
-    def typed(piece: tuple[bytes, int]) -> tuple[pl.DataFrame, int]:
-        block, first_line = piece
-        return _typed(block, path, names, schema, separator, quoted and b'"' in block, first_line), first_line
+    def typed(block: _Block) -> tuple[pl.DataFrame, int]:
+        return _typed(block, path, names, schema, separator, quoted and b'"' in block.text), block.first_line
 
     yield from in_order(typed, islice(_blocks(path, skip_lines=1 if header else 0), start, None))
 
 
 def _typed(
-    block: bytes, path: Path, names: list[str], schema: Schema, separator: str, quoted: bool, first_line: int
+    block: _Block, path: Path, names: list[str], schema: Schema, separator: str, quoted: bool
 ) -> pl.DataFrame:
     """Numbers are parsed with the fields; only where that fails, as text first, which an error can then quote."""
     numeric = {column.name for column in schema.used if column.kind in NUMERIC}
@@ -63,15 +72,15 @@ def _typed(
         frame = _whole_numbers(block, names, schema, separator)
         if frame is None:
             dtypes = [pl.Float64() if name in numeric else pl.String() for name in names]
-            frame = _parse(block, path, names, dtypes, separator, quoted, first_line)
-        return cast_columns(frame, schema, place, first_line)
+            frame = _parse(block, path, names, dtypes, separator, quoted)
+        return cast_columns(frame, schema, place, block.first_line)
     except InputError:
         text = [pl.String() for _ in names]
-        frame = _parse(block, path, names, text, separator, quoted, first_line)
-        return cast_columns(frame, schema, place, first_line)
+        frame = _parse(block, path, names, text, separator, quoted)
+        return cast_columns(frame, schema, place, block.first_line)
 
 
-def _whole_numbers(block: bytes, names: list[str], schema: Schema, separator: str) -> pl.DataFrame | None:
+def _whole_numbers(block: _Block, names: list[str], schema: Schema, separator: str) -> pl.DataFrame | None:
     """The columns of `block` where it holds nothing but whole numbers, as Criteo's log does, else None.
 
     A log is then read in a quarter of the time (`benchmarks/test_data.py`): polars makes text of hexadecimal digits.
@@ -83,7 +92,7 @@ def _whole_numbers(block: bytes, names: list[str], schema: Schema, separator: st
     hexadecimal = [column.digits == "hex" for column in kinds]
     if not all(h or column.kind in NUMERIC for h, column in zip(hexadecimal, kinds, strict=True)):
         return None
-    found = parse_digits(block, separator, hexadecimal, _lines(block))
+    found = parse_digits(block.text, separator, hexadecimal, block.lines)
     if found is None:
         return None
     numbers, codes, present = (iter(part) for part in found)
@@ -100,67 +109,57 @@ def _codes(name: str, codes: NDArray[np.uint32], present: NDArray[np.bool_]) -> 
     return series if present.all() else series.set(pl.Series(~present), None)
 
 
-def _blocks(path: Path, skip_lines: int) -> Iterator[tuple[bytes, int]]:
-    line, empty = 1, True
+def _blocks(path: Path, skip_lines: int) -> Iterator[_Block]:
+    line = 1
     with path.open("rb") as file:
         for _ in range(skip_lines):
             file.readline()
             line += 1
-        while block := file.read(BLOCK_BYTES):
-            if not block.endswith(b"\n"):
-                block += file.readline()
-            yield block, line
-            line += _count(block, "\n")
-            empty = False
-    if empty:
+        first_line = line
+        while text := file.read(BLOCK_BYTES):
+            if not text.endswith(b"\n"):
+                text += file.readline()
+            lines = _count(text, "\n") + (not text.endswith(b"\n"))
+            yield _Block(text, lines, line)
+            line += lines
+    if line == first_line:
         raise InputError(f"{path}: empty file, expected at least one row")
 
 
-def _lines(block: bytes) -> int:
-    return _count(block, "\n") + (not block.endswith(b"\n"))
-
-
-def _count(block: bytes, character: str) -> int:
-    """How often an ASCII `character` is in `block`; where it is frequent, `bytes.count` takes five times as long."""
-    return int(np.count_nonzero(np.frombuffer(block, np.uint8) == ord(character)))
+def _count(text: bytes, character: str) -> int:
+    """How often an ASCII `character` is in `text`; `bytes.count` is slow where it is frequent, and holds the GIL."""
+    return int(np.count_nonzero(np.frombuffer(text, np.uint8) == ord(character)))
 
 
 def _parse(
-    block: bytes,
-    path: Path,
-    names: list[str],
-    dtypes: Sequence[pl.DataType],
-    separator: str,
-    quoted: bool,
-    first_line: int,
+    block: _Block, path: Path, names: list[str], dtypes: Sequence[pl.DataType], separator: str, quoted: bool
 ) -> pl.DataFrame:
-    lines = _lines(block)
+    place = f"{path}, lines {block.first_line} to {block.first_line + block.lines - 1}"
     # Polars fills a short line with nulls without a word, so the separators are counted; a long line it refuses.
-    if quoted or _count(block, separator) != lines * (len(names) - 1):
-        _check_lines(block, path, len(names), separator, quoted, first_line)
+    if quoted or _count(block.text, separator) != block.lines * (len(names) - 1):
+        _check_lines(block, path, len(names), separator, quoted)
     try:
         frame = pl.read_csv(
-            block,
+            block.text,
             has_header=False,
             schema=dict(zip(names, dtypes, strict=True)),
             separator=separator,
             quote_char='"' if quoted else None,
         )
     except pl.exceptions.PolarsError as error:
-        _check_lines(block, path, len(names), separator, quoted, first_line)
+        _check_lines(block, path, len(names), separator, quoted)
         reason = str(error).partition("\n")[0]
-        raise InputError(f"{path}, lines {first_line} to {first_line + lines - 1}: cannot be read: {reason}") from None
-    if frame.height != lines:
+        raise InputError(f"{place}: cannot be read: {reason}") from None
+    if frame.height != block.lines:
         raise InputError(
-            f"{path}, lines {first_line} to {first_line + lines - 1}: {frame.height} rows in {lines} lines; "
-            "a quoted field may not hold a line break"
+            f"{place}: {frame.height} rows in {block.lines} lines; a quoted field may not hold a line break"
         )
     return frame
 
 
-def _check_lines(block: bytes, path: Path, fields: int, separator: str, quoted: bool, first_line: int) -> None:
+def _check_lines(block: _Block, path: Path, fields: int, separator: str, quoted: bool) -> None:
     """Raise InputError at the first line that is not UTF-8 or has a number of fields other than `fields`."""
-    for line, raw in enumerate(block.removesuffix(b"\n").split(b"\n"), start=first_line):
+    for line, raw in enumerate(block.text.removesuffix(b"\n").split(b"\n"), start=block.first_line):
         text = _text(raw, path, line)
         if quoted and '"' in text:
             if text.count('"') % 2:

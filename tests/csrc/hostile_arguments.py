@@ -197,6 +197,13 @@ def low_rank_cross_backward(r: random.Random) -> Arguments:
     return [*arguments, floats(r, *arguments[0].shape)]
 
 
+def parse_digits(r: random.Random) -> Arguments:
+    kinds, rows = [r.randrange(2) for _ in range(r.choice([1, 2, 3, 9]))], r.choice(SIZES)
+    line = "\t".join(r.choice(["ff", "0", "", "12345678"] if kind else ["-1", "0", "", "99"]) for kind in kinds)
+    text = np.frombuffer(f"{line}\n".encode() * rows, np.uint8)
+    return [text, ord("\t"), np.array(kinds, np.uint8), rows]
+
+
 def attention(r: random.Random) -> Arguments:
     heads = r.choice([1, 2, 3, 8])
     return [floats(r, r.choice(SIZES), r.choice(SIZES), 3 * heads * r.choice([1, 2, 3, 5])), heads]
@@ -355,13 +362,6 @@ def crossbar_lookup(r: random.Random) -> Arguments:
         r.choice([1, 5, 255]),
         planes == 1 and bool(r.randrange(2)),
     ]
-
-
-def parse_digits(r: random.Random) -> Arguments:
-    kinds, rows = [r.randrange(2) for _ in range(r.choice([1, 2, 3, 9]))], r.choice(SIZES)
-    line = "\t".join(r.choice(["ff", "0", "", "12345678"] if kind else ["-1", "0", "", "99"]) for kind in kinds)
-    text = np.frombuffer(f"{line}\n".encode() * rows, np.uint8)
-    return [text, ord("\t"), np.array(kinds, np.uint8), rows]
 
 
 MAKERS: dict[str, Callable[[random.Random], Arguments]] = {

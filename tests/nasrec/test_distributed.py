@@ -185,15 +185,17 @@ def evaluate_again(folder: Path, rows: Prepared) -> dict[str, Any]:
 def test_the_command_trains_alike_alone_and_with_two(tmp_path: Path) -> None:
     rows = prepare(open_source("synthetic:rows=1500"), tmp_path / "data", seed=0)
     options = ["--data", tmp_path / "data", "--epochs", 2, "--learning-rate", 0.05, "--seed", 1, "--row-wise"]
+    options += ["--embedding-std", 0.001]
     done = launch("-m", "nasrec", "train", "dlrm", *options, "--out", tmp_path / "two")
     assert re.search(r"two: test log loss 0\.\d{5}, AUC 0\.\d{5}\n", done.stdout)
     assert done.stderr.count("dlrm: training: 2,400 rows in ") == 1, "the first process alone says so"
     expected = train_model(
         "dlrm", rows, tmp_path / "one", job.TrainOptions(epochs=2, learning_rate=0.05, seed=1), space=SPACES["full"],
-        row_wise=True,
+        embedding_std=0.001, row_wise=True,
     )  # fmt: skip
     found = read_json(tmp_path / "two" / "training.json", format="nasrec.training")
     assert (found["processes"], expected["processes"]) == (2, 1)
+    assert found["embedding_std"] == 0.001
     np.testing.assert_allclose(found["log"]["losses"], expected["log"]["losses"], rtol=1e-6)
     assert found["test"]["log_loss"] == pytest.approx(expected["test"]["log_loss"], rel=1e-6)
     assert load_encoder(tmp_path / "two" / "weights.safetensors").digest() == rows.encoder.digest()
