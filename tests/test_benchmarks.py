@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import re
 import time
 from dataclasses import replace
@@ -196,3 +197,20 @@ def test_flops_and_turns_of_networks() -> None:
     calls = {"a": lambda: order.append("a"), "b": lambda: order.append("b")}
     found = turns(calls, 1, {"a": 2, "b": 1})
     assert order == ["a", "b", "a", "b", "a"] and set(found) == {"a", "b"}
+
+
+def test_the_table_of_whole_networks_is_what_was_measured() -> None:
+    """Every ratio and share of the peak in benchmarks/README.md is that of the recorded run."""
+    files = ("masked_supernet-avx2.json", "masked_supernet-avx2.json", "masked_supernet.json")
+    columns = [json.loads((FOLDER / "results" / name).read_text("utf-8"))["cases"] for name in files]
+    threads = ("1 thread", "2 threads", "2 threads")
+    keys = ("step[{}-single-operator]", "step[{}-any-path]", "step[{}-full-path]", "score[{}-512]", "score[{}-8192]",
+            "fine_tune[{}]", "standalone[{}-train]", "standalone[{}-infer]")  # fmt: skip
+    lines = (FOLDER / "README.md").read_text("utf-8").split("| times as fast")[1].splitlines()[2:]
+    for line, key in zip(lines[: len(keys)], keys, strict=True):
+        cells = re.findall(r"([\d.]+) \((\d+) %\)", line)
+        cases = [column["test_" + key.format(count)] for column, count in zip(columns, threads, strict=True)]
+        assert [(float(a), int(b)) for a, b in cells] == [
+            (pytest.approx(case["ratio"], abs=0.051), pytest.approx(case["ours_of_peak"] * 100, abs=0.51))
+            for case in cases
+        ], line
