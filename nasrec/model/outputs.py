@@ -20,6 +20,7 @@ class Outputs:
         """Start with the raw inputs: dense [B, width], embeddings [B, tables, 16]."""
         self.dense: list[Tensor | None] = [dense]
         self.sparse: list[Tensor | None] = [sparse.transpose(1, 2).contiguous()]  # once, for all that read it
+        self._dense_joins, self._sparse_joins = _Joins(), _Joins()
 
     def append(self, dense: Tensor | None, sparse: Tensor | None) -> None:
         """Add the outputs of the next block."""
@@ -28,11 +29,11 @@ class Outputs:
 
     def join_dense(self, sources: Sequence[int]) -> Tensor:
         """The dense outputs of `sources` beside each other: [B, sum of widths]."""
-        return _join([self.dense[source] for source in sources])
+        return self._dense_joins.of(self.dense, sources)
 
     def join_sparse(self, sources: Sequence[int]) -> Tensor:
         """The sparse outputs of `sources` beside each other: [B, 16, sum of rows]."""
-        return _join([self.sparse[source] for source in sources])
+        return self._sparse_joins.of(self.sparse, sources)
 
     def join_flat(self, dense: Sequence[int], sparse: Sequence[int]) -> Tensor:
         """Dense outputs, then the numbers of sparse ones, row by row: [B, sum of widths + 16 * sum of rows]."""
@@ -40,13 +41,29 @@ class Outputs:
 
     def pair(self, left: int, right: int) -> tuple[Tensor, Tensor]:
         """Two dense outputs, the narrower padded with zeros to the width of the other."""
-        a, b = _join([self.dense[left]]), _join([self.dense[right]])
+        a, b = self.join_dense((left,)), self.join_dense((right,))
         width = max(a.shape[1], b.shape[1])
         return functional.pad(a, (0, width - a.shape[1])), functional.pad(b, (0, width - b.shape[1]))
 
 
-def _join(tensors: Sequence[Tensor | None]) -> Tensor:
-    present = [tensor for tensor in tensors if tensor is not None]
-    if len(present) != len(tensors):
+class _Joins:
+    """Outputs beside each other. The operators of a block read the same sources, so the last copy is kept for them."""
+
+    def __init__(self) -> None:
+        self._sources: tuple[int, ...] = ()
+        self._joined: Tensor | None = None
+
+    def of(self, outputs: Sequence[Tensor | None], sources: Sequence[int]) -> Tensor:
+        """`outputs` of `sources`, joined along the last dimension; a single one is not copied."""
+        if len(sources) == 1:
+            return _present(outputs[sources[0]])
+        if self._joined is None or self._sources != tuple(sources):
+            self._joined = torch.cat([_present(outputs[source]) for source in sources], dim=-1)
+            self._sources = tuple(sources)
+        return self._joined
+
+
+def _present(output: Tensor | None) -> Tensor:
+    if output is None:
         raise RuntimeError("a block reads an output that liveness says nobody reads")
-    return present[0] if len(present) == 1 else torch.cat(present, dim=-1)
+    return output
