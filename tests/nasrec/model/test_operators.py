@@ -258,3 +258,14 @@ def test_block_merges_dsi_before_fm() -> None:
     np.testing.assert_allclose(out_dense.detach().numpy(), d + fm, atol=1e-10)
     expected = np.concatenate([s.swapaxes(1, 2), d.reshape(BATCH, 8, 16)], axis=1)
     np.testing.assert_allclose(out_sparse.detach().numpy().swapaxes(1, 2), expected, atol=1e-10)
+
+
+def test_operators_that_read_the_same_sources_share_one_copy() -> None:
+    """And those that read others, or another order, get their own numbers, never the copy kept for somebody else."""
+    sources, dense, sparse = sources_of()
+    pairs = ((sources.join_dense, dense), (sources.join_sparse, [x.swapaxes(1, 2) for x in sparse]))
+    for join, arrays in pairs:
+        assert join((0, 1)) is join([0, 1])
+        for wanted in ((0, 1), (1, 0), (2,), (1, 0), (0, 1, 2)):
+            expected = np.concatenate([arrays[source] for source in wanted], axis=-1)
+            np.testing.assert_array_equal(join(wanted).numpy(), expected)
