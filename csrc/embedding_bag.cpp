@@ -124,29 +124,47 @@ template <class Row, int kVectors, bool kTail, bool kWeighted, bool kExact, bool
   }
 }
 
+// The columns of a bag from `column` on, fewer than a first pass takes at a time or what it left over. Never inlined:
+// copies of it in every caller made most of the time that this file took to compile.
+template <class Row, int kVectors, bool kWeighted>
+[[gnu::noinline]] void pool_other_columns(const Bags& bags, const Table& table, const int64_t* ids, const float* weights,
+                                          int64_t count, int64_t column, float* out) {
+  constexpr int64_t kColumns = kVectors * kLanes;
+  const int64_t dim = bags.tables.dim;
+  for (; column + kColumns <= dim; column += kColumns) {
+    pool_columns<Row, kVectors, false, kWeighted, false, false>(bags, table, ids, weights, count, 0, column, 0, out);
+  }
+  if (kVectors > 1) {
+    for (; column + kLanes <= dim; column += kLanes) {
+      pool_columns<Row, 1, false, kWeighted, false, false>(bags, table, ids, weights, count, 0, column, 0, out);
+    }
+  }
+  if (column < dim) {
+    pool_columns<Row, 1, true, kWeighted, false, false>(bags, table, ids, weights, count, 0, column,
+                                                        static_cast<int>(dim - column), out);
+  }
+}
+
+// A bag of rows of fewer columns than a register holds.
+template <class Row, bool kWeighted, bool kAhead>
+[[gnu::noinline]] void pool_narrow(const Bags& bags, const Table& table, const int64_t* ids, const float* weights,
+                                   int64_t count, int64_t remaining, float* out) {
+  pool_columns<Row, 1, true, kWeighted, false, kAhead>(bags, table, ids, weights, count, remaining, 0,
+                                                       static_cast<int>(bags.tables.dim), out);
+}
+
 // One bag. The first pass over its rows prefetches; those for further columns find them in the cache.
 template <class Row, int kVectors, bool kWeighted, bool kExact, bool kAhead>
 [[gnu::always_inline]] inline void pool_bag(const Bags& bags, const Table& table, const int64_t* ids,
                                             const float* weights, int64_t count, int64_t remaining, float* out) {
   constexpr int64_t kColumns = kVectors * kLanes;
-  const int64_t dim = bags.tables.dim;
-  int64_t column = kColumns;
-  if (!kExact && dim < kColumns) {
-    pool_columns<Row, 1, true, kWeighted, false, kAhead>(bags, table, ids, weights, count, remaining, 0, static_cast<int>(dim),
-                                                  out);
+  if (kVectors == 1 && !kExact && bags.tables.dim < kColumns) {
+    pool_narrow<Row, kWeighted, kAhead>(bags, table, ids, weights, count, remaining, out);
     return;
   }
   pool_columns<Row, kVectors, false, kWeighted, kExact, kAhead>(bags, table, ids, weights, count, remaining, 0, 0, out);
-  if (kExact) return;
-  for (; column + kColumns <= dim; column += kColumns) {
-    pool_columns<Row, kVectors, false, kWeighted, false, false>(bags, table, ids, weights, count, 0, column, 0, out);
-  }
-  for (; column + kLanes <= dim; column += kLanes) {
-    pool_columns<Row, 1, false, kWeighted, false, false>(bags, table, ids, weights, count, 0, column, 0, out);
-  }
-  if (column < dim) {
-    pool_columns<Row, 1, true, kWeighted, false, false>(bags, table, ids, weights, count, 0, column,
-                                                 static_cast<int>(dim - column), out);
+  if (!kExact && bags.tables.dim > kColumns) {
+    pool_other_columns<Row, kVectors, kWeighted>(bags, table, ids, weights, count, kColumns, out);
   }
 }
 

@@ -5,7 +5,7 @@
 namespace kernels {
 
 Isa best_isa() {
-#ifdef KERNELS_X86
+#if KERNELS_BEST_ISA > 0
   static const Isa best = [] {
     __builtin_cpu_init();
     const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
@@ -14,7 +14,7 @@ Isa best_isa() {
     const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
                         __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vpopcntdq");
-    return avx512 ? Isa::avx512 : avx2 ? Isa::avx2 : Isa::portable;
+    return avx512 && KERNELS_BEST_ISA == 2 ? Isa::avx512 : avx2 ? Isa::avx2 : Isa::portable;
   }();
   return best;
 #else

@@ -3,8 +3,11 @@
 // the linker keeps one copy of such a function, and it could be one that this machine cannot run.
 #pragma once
 
-#if defined(__x86_64__)
-#define KERNELS_X86 1
+// The best one that is compiled, as a number of Isa; CMake's KERNEL_BEST_ISA.
+#if !defined(__x86_64__)
+#define KERNELS_BEST_ISA 0
+#elif !defined(KERNELS_BEST_ISA)
+#define KERNELS_BEST_ISA 2
 #endif
 
 namespace kernels {
@@ -20,7 +23,7 @@ bool set_isa(Isa choice);  // false, and nothing changed, where the machine or t
 }  // namespace kernels
 
 // Declares functions once per instruction set.
-#ifdef KERNELS_X86
+#if KERNELS_BEST_ISA == 2
 #define FOR_EACH_ISA(...)              \
   namespace kernels::portable {        \
   __VA_ARGS__                          \
@@ -35,6 +38,16 @@ bool set_isa(Isa choice);  // false, and nothing changed, where the machine or t
   (kernels::isa() == kernels::Isa::avx512 ? kernels::avx512::function      \
    : kernels::isa() == kernels::Isa::avx2 ? kernels::avx2::function        \
                                           : kernels::portable::function)
+#elif KERNELS_BEST_ISA == 1
+#define FOR_EACH_ISA(...)       \
+  namespace kernels::portable { \
+  __VA_ARGS__                   \
+  }                             \
+  namespace kernels::avx2 {     \
+  __VA_ARGS__                   \
+  }
+#define ON_ISA(function) \
+  (kernels::isa() == kernels::Isa::avx2 ? kernels::avx2::function : kernels::portable::function)
 #else
 #define FOR_EACH_ISA(...)       \
   namespace kernels::portable { \

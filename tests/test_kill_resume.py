@@ -107,11 +107,11 @@ def is_alive(process: int) -> bool:
         return False
 
 
-def kill_and_resume(run: Path, options: Path, workers: int, seed: int) -> None:
-    """Kill the job at five moments and finish it: only the first process is killed, workers end by themselves."""
+def kill_and_resume(run: Path, options: Path, workers: int, seed: int, moments: int = 5) -> None:
+    """Kill the job at so many moments and finish it: only the first process is killed, workers end by themselves."""
     rng = np.random.default_rng([seed, workers])
     killed = 0
-    for _ in range(5):
+    for _ in range(moments):
         with running(run, options, workers) as process:
             if not wait_for_changes(run, process, int(rng.integers(0, MOST_CHANGES + 1))):
                 assert process.returncode == 0
@@ -121,13 +121,13 @@ def kill_and_resume(run: Path, options: Path, workers: int, seed: int) -> None:
             process.wait()
             wait_for_the_end(children, within_s=10)
             killed += 1
-    assert killed >= 3, "the moments lie beyond the end of the run"
+    assert killed >= min(moments, 3), "the moments lie beyond the end of the run"
     succeed("nasrec", "codesign", "--resume", run)
     assert temporary_files(run) == []
 
 
 def test_a_killed_run_resumes_to_the_same_summary(tmp_path: Path, options_file: Path, finished_run: Path) -> None:
-    kill_and_resume(tmp_path / "run", options_file, workers=1, seed=0)
+    kill_and_resume(tmp_path / "run", options_file, workers=1, seed=0, moments=3)
     assert summary_of(tmp_path / "run") == summary_of(finished_run)
 
 

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from kernel_tests import ROOT, SHORT, WHOLE, build, require_compiler, run_tests
 
+from nasrec import kernels
+
 SANITIZERS = {"address,undefined": "-O0", "thread": "-Og"}  # and the optimisation
 
 
@@ -21,15 +23,20 @@ def test_every_kernel_has_a_test() -> None:
     assert {f"test_{name}" for name in kernels} <= {path.stem for path in (ROOT / "tests" / "csrc").glob("*.cpp")}
 
 
-def run_sanitized(sanitizer: str, cases: int, tmp_path: Path) -> None:
+def run_sanitized(sanitizer: str, cases: int, tmp_path: Path, *options: str, name: str = "sanitize") -> None:
     require_compiler(tmp_path, f"-fsanitize={sanitizer}")
-    name = f"sanitize-{sanitizer.partition(',')[0]}"
-    run_tests(build(name, f"-DKERNEL_SANITIZER={sanitizer}", f"-DKERNEL_OPTIMISATION={SANITIZERS[sanitizer]}"), cases)
+    options = (f"-DKERNEL_SANITIZER={sanitizer}", f"-DKERNEL_OPTIMISATION={SANITIZERS[sanitizer]}", *options)
+    run_tests(build(f"{name}-{sanitizer.partition(',')[0]}", *options), cases)
 
 
-@pytest.mark.parametrize("sanitizer", SANITIZERS)
-def test_clean(sanitizer: str, tmp_path: Path) -> None:
-    run_sanitized(sanitizer, SHORT, tmp_path)
+def test_no_access_is_out_of_bounds_or_undefined(tmp_path: Path) -> None:
+    """On the instruction sets of this machine: most of the time goes into compiling, and others could not run."""
+    run_sanitized("address,undefined", SHORT, tmp_path, f"-DKERNEL_BEST_ISA={kernels.isa()}", name="sanitize-here")
+
+
+def test_no_threads_race(tmp_path: Path) -> None:
+    """In plain C++ alone: how work is shared out does not depend on the instruction set, and most of a build does."""
+    run_sanitized("thread", SHORT, tmp_path, "-DKERNEL_BEST_ISA=portable", name="sanitize-here")
 
 
 @pytest.mark.slow

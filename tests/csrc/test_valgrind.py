@@ -22,7 +22,8 @@ def run_valgrind(cases: int, tmp_path: Path, *tests: str) -> None:
         pytest.skip("left out: valgrind is not installed")
     require_compiler(tmp_path, "-fopenmp")
     launcher = f"-DKERNEL_TEST_LAUNCHER={';'.join(LAUNCHER)}"
-    folder = build("valgrind", launcher, "-DKERNEL_OPTIMISATION=-O1", targets=tests or ("all",))
+    options = (launcher, "-DKERNEL_OPTIMISATION=-O1", "-DKERNEL_BEST_ISA=avx2")
+    folder = build("valgrind", *options, targets=tests or ("all",))
     run_tests(folder, cases, *(("-R", f"^({'|'.join(tests)})$") if tests else ()))
 
 

@@ -73,14 +73,15 @@ def with_swapped_sum(arch: Arch, rng: np.random.Generator) -> Arch:
     return Arch((*arch.blocks[:index], block, *arch.blocks[index + 1 :]), arch.head)
 
 
+@pytest.mark.parametrize("chains", [10, pytest.param(40, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("skips", [False, True])
 @pytest.mark.parametrize("strategy", ["single-operator", "any-path"])
-def test_forms_are_equal_exactly_where_logits_are(strategy: str, skips: bool, supernet: Supernet) -> None:
+def test_forms_are_equal_exactly_where_logits_are(strategy: str, skips: bool, chains: int, supernet: Supernet) -> None:
     """Chains of single changes: what leaves the form leaves what the supernet computes; without skips, nothing else."""
     rng = np.random.default_rng(0)
     space = SPACE if skips else replace(SPACE, sparse_ops=NASREC_SPARSE_OPS)
     same = 0
-    for _ in range(40):
+    for _ in range(chains):
         arch = space.sample(rng, strategy)
         before, form = logits(supernet, arch), canonical(arch, dense=FEATURES.dense)
         for step in range(16):
@@ -91,7 +92,7 @@ def test_forms_are_equal_exactly_where_logits_are(strategy: str, skips: bool, su
             assert (other_form == form) == equal or (skips and equal), (arch, other)
             same += other != arch and other_form == form
             arch, before, form = other, after, other_form
-    assert same > 40, "the test wants genes that nobody reads"
+    assert same > chains, "the test wants genes that nobody reads"
 
 
 def test_the_form_is_the_same_network_and_its_own_form(supernet: Supernet) -> None:

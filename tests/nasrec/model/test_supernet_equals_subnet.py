@@ -62,14 +62,15 @@ def assert_one_function(supernet: Supernet, arch: Arch, batch: tuple[Tensor, Ten
         assert torch.allclose(inner, grad, rtol=0, atol=tolerance * largest), name
 
 
+@pytest.mark.parametrize("count", [50, pytest.param(200, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("layernorm", [True, False])
 @pytest.mark.parametrize("name", ["small", "full", "extended"])
-def test_200_random_architectures(name: str, layernorm: bool, features: Features, batch_of) -> None:
+def test_random_architectures(name: str, layernorm: bool, count: int, features: Features, batch_of) -> None:
     space = REDUCED[name]
     supernet = Supernet(space, features, layernorm=layernorm, generator=torch.Generator().manual_seed(1))
     rng = np.random.default_rng(7)
     batch = batch_of(features, 16)
-    for _ in range(200):
+    for _ in range(count):
         assert_one_function(supernet, space.sample(rng), batch, 2e-6 if layernorm else 1e-5)
 
 
