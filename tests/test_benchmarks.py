@@ -214,3 +214,22 @@ def test_the_table_of_whole_networks_is_what_was_measured() -> None:
             (pytest.approx(case["ratio"], abs=0.051), pytest.approx(case["ours_of_peak"] * 100, abs=0.51))
             for case in cases
         ], line
+
+
+def test_the_table_of_baselines_is_what_was_measured() -> None:
+    """Ratios in benchmarks/README.md are those of the recorded run, and no library is faster in any case."""
+    recorded = json.loads((FOLDER / "results" / "baselines.json").read_text("utf-8"))["cases"]
+    fields = ("model", "rows", "batch", "what", "their_optimizer", "threads")
+    cases = {tuple(case.get(field) for field in fields): case for case in recorded}
+    for case in recorded:
+        rates = dict(case["rows_per_s"])
+        ours = rates.pop("ours")
+        assert case["ratio"] == pytest.approx(ours / max(rates.values()), abs=0.005, rel=1e-3)
+        assert case["ratio"] >= 1
+    lines = (FOLDER / "README.md").read_text("utf-8").split("| times the fastest library's")[1].splitlines()[2:]
+    assert len(lines) * 6 == len(cases)
+    for line in lines:
+        model, rows, batch = re.match(r"\| (\w+), (\w+), (\d+) \|", line).groups()
+        kinds = (("train", "adagrad"), ("train", "adam"), ("infer", None))
+        keys = [(model.lower(), rows.lower(), int(batch), *kind, threads) for kind in kinds for threads in (1, 2)]
+        assert re.findall(r"\d+\.\d\d", line) == [f"{cases[key]['ratio']:.2f}" for key in keys], line
