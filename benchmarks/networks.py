@@ -103,10 +103,12 @@ def over(
 
 def flops(archs: Sequence[Arch], call: Callable[[Arch], object]) -> float:
     """Mean floating-point operations of the matrix products of a call; those of our own kernels are not counted."""
-    counter = FlopCounterMode(display=False)
+    counter, threads = FlopCounterMode(display=False), torch.get_num_threads()
+    torch.set_num_threads(1)  # what other threads compute is not counted
     with counter:
         for arch in archs:
             call(arch)
+    torch.set_num_threads(threads)
     return counter.get_total_flops() / len(archs)
 
 

@@ -19,6 +19,7 @@ from benchmarks.published import CRITEO_FULL
 from nasrec.arch import Arch
 from nasrec.model.subnet import Subnet
 from nasrec.model.supernet import Supernet
+from nasrec.nas.presets import PAPER
 from nasrec.options import ScoreOptions
 from nasrec.predict import predict
 from nasrec.score import SCORE_BATCH, tune_head
@@ -112,7 +113,17 @@ def test_score(size: int, supernet: Supernet, masked: MaskedSupernet, threads: i
 
 def test_fine_tune(supernet: Supernet, masked: MaskedSupernet, threads: int, benchmark: Any) -> None:
     """500 steps of the last layer: on features computed once, and through the whole masked network at every step."""
-    options, archs = ScoreOptions(fine_tune_steps=500), architectures("single-operator", 4)
+    _fine_tune(ScoreOptions(fine_tune_steps=500), supernet, masked, threads, benchmark)
+
+
+def test_fine_tune_as_preset(supernet: Supernet, masked: MaskedSupernet, threads: int, benchmark: Any) -> None:
+    """The same on four times as many rows, those of the preset `paper`."""
+    assert PAPER.score.fine_tune_steps == 500
+    _fine_tune(PAPER.score, supernet, masked, threads, benchmark)
+
+
+def _fine_tune(options: ScoreOptions, supernet: Supernet, masked: MaskedSupernet, threads: int, benchmark: Any) -> None:
+    archs = architectures("single-operator", 4)
     rows = Rows.drawn(options.fine_tune_rows, features())
     dense, ids, labels = (part[:BATCH] for part in rows.tensors())
     head = torch.optim.Adagrad(masked.head.parameters(), lr=0.04, eps=1e-2)

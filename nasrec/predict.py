@@ -1,10 +1,14 @@
-"""Run a trained model over a data set: one logit a row, in the data set's own order."""
+"""Run a trained model over a data set: one logit a row, in the data set's own order.
+
+On a CPU, several batches are computed at a time, each by its share of the threads: most operations of these models are
+too small to keep more than one thread busy. The numbers are those of one batch after the other.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import torch
@@ -12,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from nasrec.data.dataset import share_of
+from nasrec.data.in_order import in_order
 from nasrec.distributed import ALONE, Team
 from nasrec.errors import InputError
 
@@ -20,6 +25,9 @@ if TYPE_CHECKING:
     from nasrec.data.dataset import Dataset
     from nasrec.progress import Report
 
+ROWS_AT_ONCE = 8192  # in all batches that are computed at a time: their activations share the memory
+
+Result = TypeVar("Result")
 Inputs = tuple[Tensor, Tensor, Tensor | None]
 """What a model's forward takes: dense [B, nd], ids [B, T] (or flat), offsets [T*B + 1] (or None)."""
 
@@ -61,11 +69,15 @@ def predict(
     model.to(place)
     own = np.empty(len(dataset), dtype=np.float32)
     done = 0
-    with evaluating(model), torch.no_grad():
-        for number, batch in enumerate(team.batches(dataset, batch_size, seed=None)):
-            if len(batch) == 0:
-                continue
-            found = model(*inputs_of(batch, place)).reshape(-1).float().cpu().numpy()
+
+    def logits_of(batch: Batch) -> NDArray[np.float32]:
+        if len(batch) == 0:
+            return np.empty(0, dtype=np.float32)
+        return np.asarray(model(*inputs_of(batch, place)).reshape(-1).float().cpu().numpy())
+
+    with evaluating(model):
+        batches = team.batches(dataset, batch_size, seed=None)
+        for number, found in enumerate(each_batch(model, logits_of, batches, batch_size, place)):
             own[done : done + found.size] = found
             done += found.size
             if progress is not None:
@@ -81,6 +93,35 @@ def predict(
             begin, taken[number] = taken[number], taken[number] + span.stop - span.start
             logits[first + span.start : first + span.stop] = part[begin : taken[number]]
     return logits
+
+
+def each_batch(
+    model: nn.Module,
+    compute: Callable[[Batch], Result],
+    batches: Iterable[Batch],
+    batch_size: int,
+    device: torch.device,
+) -> Iterator[Result]:
+    """`compute`, which runs `model` on a batch, of each of `batches` in order, without gradients.
+
+    On a CPU several at a time, of at most `ROWS_AT_ONCE` rows together, but for crossbars: they draw their noise, and
+    choose the range of their converters, in the order of the batches.
+    """
+
+    @torch.no_grad()
+    def work(batch: Batch) -> Result:
+        return compute(batch)
+
+    threads = torch.get_num_threads()
+    at_once = max(1, min(threads, ROWS_AT_ONCE // batch_size))
+    on_crossbars = any(getattr(module, "arithmetic", None) is not None for module in model.modules())
+    if at_once == 1 or on_crossbars or device.type != "cpu":
+        yield from map(work, batches)
+        return
+    try:
+        yield from in_order(work, batches, at_once, start=lambda: torch.set_num_threads(threads // at_once))
+    finally:
+        torch.set_num_threads(threads)  # MKL's number is that of all threads
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from nasrec.arch import Candidate
+from nasrec.data.batch import Batch
 from nasrec.data.dataset import Dataset
 from nasrec.data.features import Features
 from nasrec.errors import InputError
@@ -21,7 +22,7 @@ from nasrec.model.baselines import Baseline
 from nasrec.model.subnet import Subnet
 from nasrec.model.supernet import Supernet
 from nasrec.options import ScoreOptions
-from nasrec.predict import inputs_of, predict
+from nasrec.predict import each_batch, inputs_of, predict
 from nasrec.progress import Report
 
 SCORE_BATCH = 512  # rows a forward pass takes while scoring: small enough for the activations to stay in cache
@@ -91,8 +92,12 @@ def head_inputs(subnet: Subnet, rows: Dataset) -> Tensor:
     """What the last layer reads of every row, [rows, H]."""
     device = subnet.head.get_parameter("weight").device
     inputs = torch.empty(len(rows), subnet.head.get_parameter("weight").shape[1], device=device)
-    for number, batch in enumerate(rows.batches(SCORE_BATCH, seed=None)):
-        found = subnet.features_before_head(*inputs_of(batch, device))
+
+    def features_of(batch: Batch) -> Tensor:
+        return subnet.features_before_head(*inputs_of(batch, device))
+
+    batches = rows.batches(SCORE_BATCH, seed=None)
+    for number, found in enumerate(each_batch(subnet, features_of, batches, SCORE_BATCH, device)):
         inputs[number * SCORE_BATCH :][: len(found)] = found
     return inputs
 
