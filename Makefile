@@ -61,7 +61,8 @@ $(VENV)/.kernels-done: $(VENV)/.tools-done $(KERNEL_SOURCES)
 	MAKEFLAGS= $(BIN)/python setup.py -q build_ext --inplace
 	touch $@
 
-# Kernels are compiled while packages are installed: either takes minutes. Editable: an edit of a Python file needs no
+# Kernels are compiled while packages are installed: either takes minutes. (Ninja is not told of make's -j2, whose pipes
+# do not reach it.) Editable: an edit of a Python file needs no
 # new installation, an edit of a kernel does.
 $(VENV)/.setup-done: pyproject.toml constraints.txt $(KERNEL_SOURCES)
 	+$(MAKE) --no-print-directory $(VENV)/.tools-done

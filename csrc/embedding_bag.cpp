@@ -125,7 +125,7 @@ template <class Row, int kVectors, bool kTail, bool kWeighted, bool kExact, bool
 }
 
 // The columns of a bag from `column` on, fewer than a first pass takes at a time or what it left over. Never inlined:
-// copies of it in every caller made most of the time that this file took to compile.
+// copies of it in every caller made this file take up to twice as long to compile.
 template <class Row, int kVectors, bool kWeighted>
 [[gnu::noinline]] void pool_other_columns(const Bags& bags, const Table& table, const int64_t* ids, const float* weights,
                                           int64_t count, int64_t column, float* out) {

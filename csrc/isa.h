@@ -22,36 +22,26 @@ bool set_isa(Isa choice);  // false, and nothing changed, where the machine or t
 
 }  // namespace kernels
 
-// Declares functions once per instruction set.
-#if KERNELS_BEST_ISA == 2
-#define FOR_EACH_ISA(...)              \
-  namespace kernels::portable {        \
-  __VA_ARGS__                          \
-  }                                    \
-  namespace kernels::avx2 {            \
-  __VA_ARGS__                          \
-  }                                    \
-  namespace kernels::avx512 {          \
-  __VA_ARGS__                          \
+#define IN_ISA(name, ...)   \
+  namespace kernels::name { \
+  __VA_ARGS__               \
   }
-#define ON_ISA(function)                                                   \
-  (kernels::isa() == kernels::Isa::avx512 ? kernels::avx512::function      \
-   : kernels::isa() == kernels::Isa::avx2 ? kernels::avx2::function        \
-                                          : kernels::portable::function)
-#elif KERNELS_BEST_ISA == 1
-#define FOR_EACH_ISA(...)       \
-  namespace kernels::portable { \
-  __VA_ARGS__                   \
-  }                             \
-  namespace kernels::avx2 {     \
-  __VA_ARGS__                   \
-  }
-#define ON_ISA(function) \
-  (kernels::isa() == kernels::Isa::avx2 ? kernels::avx2::function : kernels::portable::function)
+#if KERNELS_BEST_ISA > 0
+#define IN_AVX2(...) IN_ISA(avx2, __VA_ARGS__)
+#define IF_AVX2(function) kernels::isa() == kernels::Isa::avx2 ? kernels::avx2::function:
 #else
-#define FOR_EACH_ISA(...)       \
-  namespace kernels::portable { \
-  __VA_ARGS__                   \
-  }
-#define ON_ISA(function) (kernels::portable::function)
+#define IN_AVX2(...)
+#define IF_AVX2(function)
 #endif
+#if KERNELS_BEST_ISA > 1
+#define IN_AVX512(...) IN_ISA(avx512, __VA_ARGS__)
+#define IF_AVX512(function) kernels::isa() == kernels::Isa::avx512 ? kernels::avx512::function:
+#else
+#define IN_AVX512(...)
+#define IF_AVX512(function)
+#endif
+
+// Declares functions once per instruction set.
+#define FOR_EACH_ISA(...) IN_ISA(portable, __VA_ARGS__) IN_AVX2(__VA_ARGS__) IN_AVX512(__VA_ARGS__)
+// A function on the one in use.
+#define ON_ISA(function) (IF_AVX512(function) IF_AVX2(function) kernels::portable::function)

@@ -1,7 +1,7 @@
 """Run a trained model over a data set: one logit a row, in the data set's own order.
 
-On a CPU, several batches are computed at a time, each by its share of the threads: most operations of these models are
-too small to keep more than one thread busy. The numbers are those of one batch after the other.
+On a CPU, several small batches are computed at a time, each by its share of the threads: many operations of these
+models are too small to gain from all of them. The numbers are those of one batch after the other, to rounding.
 """
 
 from __future__ import annotations

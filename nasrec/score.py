@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,19 +87,23 @@ def tune_head(subnet: Subnet, rows: Dataset, options: ScoreOptions) -> None:
     tune_last(subnet.head, head_inputs(subnet, rows), torch.from_numpy(rows.labels), options)
 
 
-@torch.no_grad()
 def head_inputs(subnet: Subnet, rows: Dataset) -> Tensor:
-    """What the last layer reads of every row, [rows, H]."""
+    """What the last layer reads of every row, [rows, H], without gradients."""
+    weight = subnet.head.get_parameter("weight")
+    inputs = torch.empty(len(rows), weight.shape[1], device=weight.device)
+    for number, found in enumerate(batches_of_head_inputs(subnet, rows)):
+        inputs[number * SCORE_BATCH :][: len(found)] = found
+    return inputs
+
+
+def batches_of_head_inputs(subnet: Subnet, rows: Dataset) -> Iterator[Tensor]:
+    """What the last layer reads, `SCORE_BATCH` rows [B, H] after the other, without gradients."""
     device = subnet.head.get_parameter("weight").device
-    inputs = torch.empty(len(rows), subnet.head.get_parameter("weight").shape[1], device=device)
 
     def features_of(batch: Batch) -> Tensor:
         return subnet.features_before_head(*inputs_of(batch, device))
 
-    batches = rows.batches(SCORE_BATCH, seed=None)
-    for number, found in enumerate(each_batch(subnet, features_of, batches, SCORE_BATCH, device)):
-        inputs[number * SCORE_BATCH :][: len(found)] = found
-    return inputs
+    return each_batch(subnet, features_of, rows.batches(SCORE_BATCH, seed=None), SCORE_BATCH, device)
 
 
 def tune_last(head: nn.Module, inputs: Tensor, labels: Tensor, options: ScoreOptions) -> None:

@@ -13,15 +13,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nasrec.arch import Arch
-from nasrec.data.batch import Batch
 from nasrec.data.dataset import Dataset
 from nasrec.errors import InputError
 from nasrec.metrics import auc, log_loss
 from nasrec.model.subnet import Subnet
 from nasrec.model.supernet import Supernet
 from nasrec.nas.options import NasScoreOptions
-from nasrec.predict import each_batch, inputs_of
-from nasrec.score import SCORE_BATCH, calibrate, head_inputs, tune_last
+from nasrec.score import batches_of_head_inputs, calibrate, head_inputs, tune_last
 
 
 @dataclass(frozen=True)
@@ -107,13 +105,7 @@ class ArchScorer:
     def _logits(self, subnet: Subnet, heads: tuple[dict[str, Tensor], ...]) -> list[NDArray[np.float32]]:
         """Logits of the validation rows with each of `heads`, over features computed once and never kept."""
         found: list[list[NDArray[np.float32]]] = [[] for _ in heads]
-        device = subnet.head.get_parameter("weight").device
-
-        def features_of(batch: Batch) -> Tensor:
-            return subnet.features_before_head(*inputs_of(batch, device))
-
-        batches = self._validation.batches(SCORE_BATCH, seed=None)
-        for inputs in each_batch(subnet, features_of, batches, SCORE_BATCH, device):
+        for inputs in batches_of_head_inputs(subnet, self._validation):
             for logits, head in zip(found, heads, strict=True):
                 subnet.head.load_state_dict(head)
                 logits.append(subnet.head(inputs).squeeze(1).float().cpu().numpy())
