@@ -14,7 +14,7 @@ from benchmarks.record import Case, Run
 MARKS = {
     "embedding_bag": ("o", "#1f77b4"), "embedding_bag_update": ("s", "#17becf"), "dot_interaction": ("^", "#d62728"),
     "fm_interaction": ("v", "#ff7f0e"), "low_rank_cross": ("D", "#9467bd"), "attention": ("P", "#8c564b"),
-    "layer_norm": ("X", "#e377c2"),
+    "layer_norm": ("X", "#e377c2"), "transformer_layer": ("p", "#bcbd22"),
     "crossbar_mac": ("*", "#2ca02c"),
 }  # fmt: skip
 TOLD_APART = ("pass", "optimizer", "dtype", "devices")

@@ -133,6 +133,8 @@ TARGETS = (
            ({"pass": ("forward+backward",), "dim": (16,)},), 1, ("torch",), 1, 1, beyond=True),
     Target("attention, forward + backward", "torch, fused", "attention",
            ({"pass": ("forward+backward",)},), 4, ("torch",), 1, 1, beyond=True),
+    Target("transformer layer, forward", "torch, fused or not", "transformer_layer",
+           ({"pass": ("forward",)},), 4, ("torch", "torch_parts"), 1, 1, beyond=True),
 )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 #include "floats.h"
 #include "parallel.h"
+#include "power_of_two.h"
 #include "scratch.h"
 
 // A lane is a head of a sample: neighbouring (sample, head) pairs lie side by side in a register, so that a softmax
@@ -18,24 +19,11 @@ constexpr int kQueries = kLanes == 16 ? 4 : 2;
 constexpr float kLog2e = 1.44269504088896341f;
 constexpr float kLn2 = 0.693147180559945309f;
 
-typedef uint32_t Bits __attribute__((vector_size(kLanes * sizeof(uint32_t))));  // sums may wrap
-
 inline Floats larger(const Floats& a, const Floats& b) { return a > b ? a : b; }
 
-// 2^x for x <= 0: the nearest integer goes into the exponent, the rest into a polynomial (minimax in relative error
-// on [-1/2, 1/2] with constant term 1, 2e-9). 0 below 2^-100; NaN stays NaN.
+// Each step rounded, as everywhere in this kernel.
 inline Floats power_of_two(const Floats& x) {
-  constexpr float kRound = 12582912.0f;  // 1.5 * 2^23: adding it leaves the nearest integer in the low bits
-  const Floats rounded = x + kRound;
-  const Floats f = x - (rounded - kRound);
-  Floats value = 1.53551553e-04f * f + 1.33989352e-03f;
-  value = value * f + 9.61842933e-03f;
-  value = value * f + 5.55033235e-02f;
-  value = value * f + 2.40226480e-01f;
-  value = value * f + 6.93147203e-01f;
-  value = value * f + 1.0f;
-  const Floats power = (Floats)((Bits)value + ((Bits)rounded << 23));
-  return x < -100.0f ? Floats{} : power;
+  return power_of_two(x, [](const Floats& a, const Floats& b, const Floats& c) { return a * b + c; });
 }
 
 // A number of dims that the compiler knows: it drops the loops over further d.

@@ -5,6 +5,7 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <cmath>
 #include <string>
 #include <vector>
 
@@ -49,6 +50,13 @@ inline void require_shape(const py::array& array, const std::string& name, const
     text += (i == 0 ? "" : ", ") + std::to_string(expected[i]);
   }
   if (!equal) throw py::value_error(name + ": shape " + shape_of(array) + ", expected (" + text + ")");
+}
+
+// The number that keeps a LayerNorm from dividing by 0.
+inline void require_eps(float eps) {
+  if (!(eps > 0) || std::isinf(eps)) {
+    throw py::value_error("eps: " + std::to_string(eps) + ", expected a positive number");
+  }
 }
 
 // An array that a kernel changes in place: it must be contiguous, aligned and writable as it is.

@@ -14,5 +14,6 @@ void add_intern_keys(pybind11::module_& module);
 void add_layer_norm(pybind11::module_& module);
 void add_low_rank_cross(pybind11::module_& module);
 void add_parse_digits(pybind11::module_& module);
+void add_transformer_layer(pybind11::module_& module);
 
 }  // namespace bind

@@ -1,7 +1,4 @@
 // Layer normalisation of nasrec/_kernels; documented in nasrec/kernels/layer_norm.py.
-#include <cmath>
-#include <string>
-
 #include "bind_aligned.h"
 #include "bind_kernels.h"
 #include "bind_settings.h"
@@ -21,9 +18,7 @@ struct Inputs {
   Inputs(const py::object& x_, const py::object& weight_, float eps)
       : x(input<float>(x_, "x", 2)), weight(input<float>(weight_, "weight", 1)), rows(x.shape(0)), dim(x.shape(1)) {
     bind::require_shape(weight, "weight", {dim});
-    if (!(eps > 0) || std::isinf(eps)) {
-      throw py::value_error("eps: " + std::to_string(eps) + ", expected a positive number");
-    }
+    bind::require_eps(eps);
   }
 };
 

@@ -14,4 +14,5 @@ PYBIND11_MODULE(_kernels, module) {
   bind::add_layer_norm(module);
   bind::add_low_rank_cross(module);
   bind::add_parse_digits(module);
+  bind::add_transformer_layer(module);
 }

@@ -98,6 +98,23 @@ def low_rank_cross_backward(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]: ...
 def attention(qkv: NDArray[np.float32], heads: int) -> NDArray[np.float32]: ...
 def attention_backward(qkv: NDArray[np.float32], grad: NDArray[np.float32], heads: int) -> NDArray[np.float32]: ...
+def transformer_layer(
+    x: NDArray[np.float32],
+    qkv_weight: NDArray[np.float32],
+    qkv_bias: NDArray[np.float32],
+    out_weight: NDArray[np.float32],
+    out_bias: NDArray[np.float32],
+    norm1_weight: NDArray[np.float32],
+    norm1_bias: NDArray[np.float32],
+    fc1_weight: NDArray[np.float32],
+    fc1_bias: NDArray[np.float32],
+    fc2_weight: NDArray[np.float32],
+    fc2_bias: NDArray[np.float32],
+    norm2_weight: NDArray[np.float32],
+    norm2_bias: NDArray[np.float32],
+    heads: int,
+    eps: float,
+) -> NDArray[np.float32]: ...
 def intern_keys(
     keys: NDArray[np.uint64], slot_keys: NDArray[np.uint64], slot_ids: NDArray[np.int32], used: int
 ) -> tuple[NDArray[np.int32], NDArray[np.int64]]: ...

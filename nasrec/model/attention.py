@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
-from nasrec.arch import EMBEDDING_DIM, Precision
+from nasrec import kernels
+from nasrec.arch import EMBEDDING_DIM, FLOAT, Precision
 from nasrec.model.build import Build
-from nasrec.model.interaction import attention
+from nasrec.model.interaction import attention, uses_kernels
+from nasrec.model.kernel_ops import array, is_traced, tensor
 from nasrec.model.layout import Layout
+from nasrec.model.norm import EPS
 from nasrec.model.outputs import Outputs
 from nasrec.model.shape import BlockShape
 
@@ -40,11 +44,24 @@ class Attention(nn.Module):
         x = sources.join_sparse(choice.sparse_inputs)
         x = self.projection(x, choice.sparse_width, self.layout.sparse_slices(shape), precision)
         x = x if self.projection_norm is None else self.projection_norm(x)
+        if self._is_one_kernel(x, precision):
+            return self._in_one_kernel(x)
         x = x.transpose(1, 2)
         x = self.attended_norm(x + self._attend(x, precision))
         hidden = self.fc1(x, precision=precision).relu()
         x = self.fc_norm(x + self.fc2(hidden, precision=precision))
         return x.transpose(1, 2)
+
+    def _is_one_kernel(self, x: Tensor, precision: Precision) -> bool:
+        """Whether nobody wants a gradient, a range of inputs, or to see what the layer consists of."""
+        plain = precision == FLOAT and not self.qkv.recording and not torch.is_grad_enabled()
+        return plain and uses_kernels(x) and not is_traced(x)
+
+    def _in_one_kernel(self, x: Tensor) -> Tensor:
+        """What follows the projection, x [B, 16, s]; the same numbers as by the parts, to rounding."""
+        parts = (self.qkv, self.attended, self.attended_norm, self.fc1, self.fc2, self.fc_norm)
+        weights = [array(part.take(name)) for part in parts for name in ("weight", "bias")]
+        return tensor(kernels.transformer_layer(array(x), kernels.TransformerWeights(*weights), HEADS, EPS))
 
     def _attend(self, x: Tensor, precision: Precision) -> Tensor:
         """Multi-head self-attention over the rows of x [B, s, 16] (Vaswani et al. 2017)."""

@@ -90,9 +90,9 @@ def _differ(values: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArra
 
 
 def _ratio(above: NDArray[np.float64], below_square: NDArray[np.float64]) -> NDArray[np.float64]:
-    """`above` / sqrt(`below_square`), NaN where that is 0 / 0."""
+    """`above` / sqrt(`below_square`), which rounding must not take beyond -1 or 1; NaN where it is 0 / 0."""
     defined = below_square > 0
-    return np.where(defined, above / np.sqrt(np.where(defined, below_square, 1.0)), np.nan)
+    return np.where(defined, np.clip(above / np.sqrt(np.where(defined, below_square, 1.0)), -1.0, 1.0), np.nan)
 
 
 def _estimate(value: NDArray[np.float64], drawn: list[NDArray[np.float64]]) -> Estimate:

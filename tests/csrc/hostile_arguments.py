@@ -214,6 +214,14 @@ def attention_backward(r: random.Random) -> Arguments:
     return [qkv, floats(r, *qkv.shape[:2], qkv.shape[2] // 3), heads]
 
 
+def transformer_layer(r: random.Random) -> Arguments:
+    heads, hidden = r.choice([1, 2, 3, 8]), r.choice(SIZES)
+    width = heads * r.choice([1, 2, 3, 5])
+    shapes = [(3 * width, width), (width, width), (width,), (hidden, width), (width, hidden), (width,)]
+    weights = [part for shape in shapes for part in (floats(r, *shape), floats(r, shape[0]))]
+    return [floats(r, r.choice(SIZES), width, r.choice(SIZES)), *weights, heads, r.choice([1e-5, 1e-3, 1.0])]
+
+
 def lookups(r: random.Random) -> tuple[list[int], np.ndarray, np.ndarray | None, int]:
     """Rows of each table, ids, offsets, batch."""
     rows = [r.choice([1, 2, 5, 100]) for _ in range(r.choice([1, 1, 2, 3]))]
@@ -385,6 +393,7 @@ MAKERS: dict[str, Callable[[random.Random], Arguments]] = {
     "nasrec.parse_digits": parse_digits,
     "nasrec.set_isa": lambda r: ["portable"],  # the one that every machine has
     "nasrec.set_threads": lambda r: [r.choice([0, 1, 2, 1024, 1025])],
+    "nasrec.transformer_layer": transformer_layer,
     "pimsim.crossbar_lookup": crossbar_lookup,
     "pimsim.crossbar_mac": crossbar_mac,
     "pimsim.crossbar_pack": crossbar_pack,

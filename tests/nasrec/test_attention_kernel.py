@@ -102,10 +102,11 @@ def test_attention_with_extreme_scores() -> None:
     np.testing.assert_allclose(got, expected, rtol=0, atol=84 * 1e-5)
 
 
+@pytest.mark.parametrize("bits", [0x7FC00000, 0x7FC00001, 0xFFC001FF])  # NaNs differ
 @pytest.mark.parametrize("place", [0, 16, 32])
-def test_attention_does_not_hide_what_is_not_a_number(place: int) -> None:
+def test_attention_does_not_hide_what_is_not_a_number(place: int, bits: int) -> None:
     qkv = np.ones((2, 3, 48), np.float32)
-    qkv[1, 2, place] = np.nan
+    qkv[1, 2, place] = np.array(bits, np.uint32).view(np.float32)
     for implementation in ("kernel", "reference"):
         out = kernels.attention(qkv, 8, implementation=implementation)
         assert np.isfinite(out[0]).all()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from nasrec.arch import BlockChoice
+from nasrec import kernels
+from nasrec.arch import BlockChoice, Precision
 from nasrec.liveness import LiveBlock
 from nasrec.model.attention import Attention
 from nasrec.model.block import OPERATORS, Block
@@ -212,6 +214,45 @@ def test_attention(layernorm: bool) -> None:
     x = norm(x + affine(np.concatenate(heads, axis=2), w, "attended"), w, "attended_norm")
     x = norm(x + affine(np.maximum(affine(x, w, "fc1"), 0), w, "fc2"), w, "fc_norm")
     check(module, shape, sources, x.swapaxes(1, 2))
+
+
+def test_attention_is_one_kernel_where_only_its_result_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In evaluation, in float32 and unquantised: the numbers of its parts, to rounding."""
+    calls: list[int] = []
+    whole = kernels.transformer_layer
+
+    def counted(*arguments: Any) -> Any:
+        calls.append(1)
+        return whole(*arguments)
+
+    monkeypatch.setattr(kernels, "transformer_layer", counted)
+    shape = shape_of(sparse_width=24)
+    module = make(Attention, shape, layernorm=True)[0]
+
+    def run(module: torch.nn.Module, shape: BlockShape, kind: torch.dtype) -> torch.Tensor:
+        outputs, _, _ = sources_of()
+        sources = Outputs(outputs.join_dense((0,)).to(kind), outputs.join_sparse((0,)).to(kind).transpose(1, 2))
+        sources.append(None, outputs.join_sparse((1,)).to(kind))
+        return module(shape, sources)
+
+    exact = run(module, shape, torch.float64).detach()
+    module.float()
+    by_parts = run(module, shape, torch.float32)
+    assert by_parts.requires_grad
+    assert not calls
+    with torch.no_grad():
+        at_once = run(module, shape, torch.float32)
+        assert len(calls) == 1
+        run(module, shape_of(sparse_width=24, sparse_precision=Precision(8, 8)), torch.float32)  # inputs are quantised
+        module.qkv.recording = True  # their ranges are asked for
+        run(module, shape, torch.float32)
+        module.qkv.recording = False
+        torch.compile(lambda: run(module, shape, torch.float32), backend="eager")()  # a tracer sees operators
+        run(module.double(), shape, torch.float64)
+    assert len(calls) == 1
+    assert at_once.is_contiguous()
+    for got in (at_once, by_parts):
+        torch.testing.assert_close(got.detach().double(), exact, rtol=0, atol=2e-5)
 
 
 def test_attention_norms_start_at_017() -> None:

@@ -140,7 +140,7 @@ def test_another_supernet_for_the_same_truth(finished: tuple[RankRun, dict[str, 
     first, summary = finished
     rank_command(out=tmp_path / "study", truth=first.folder, workers=1, settings=[
         "supernet_seed=5", "strategies=['single-operator']", "supernet.batch_size=128",
-        "score.fine_tune_rows=256", "score.fine_tune_steps=5", "score.rows=200",
+        "score.fine_tune_rows=256", "score.fine_tune_steps=5", "score.rows=200", f"resamples={first.options.resamples}",
     ])  # fmt: skip
     found = json.loads((tmp_path / "study" / "rank.json").read_text())
     assert not list((tmp_path / "study" / "stages").glob("truth-*"))

@@ -44,6 +44,12 @@ def test_by_hand() -> None:
     assert found.pearson.value == pytest.approx(0.8)
 
 
+def test_rounding_takes_nothing_beyond_one() -> None:
+    """Resamples of three pairs that hold two different ones have an r of exactly -1 or 1."""
+    found = correlate([0.5127106669184163, 0.5135106688892563, 0.5136130122428747], [0.5190, 0.5040, 0.5096])
+    assert (found.pearson.low, found.pearson.high) == (-1.0, 1.0)
+
+
 def test_interval_covers_the_truth_about_as_often_as_it_says() -> None:
     """Of a bivariate normal distribution, tau = 2 / pi arcsin(r) (Kendall and Gibbons)."""
     r, runs, inside = 0.6, 200, np.zeros(2)
