@@ -218,6 +218,15 @@ def test_the_table_of_whole_networks_is_what_was_measured() -> None:
             assert int(share) == pytest.approx(case["ours_of_peak"] * 100, abs=0.51), line
 
 
+def test_the_transformer_layers_figure_is_what_was_measured() -> None:
+    cases = json.loads((FOLDER / "results" / "transformer_layer-avx2.json").read_text("utf-8"))["cases"]
+    ratios = [min(case["ratios"].values()) for case in cases]
+    assert len(ratios) == 8
+    text = (FOLDER / "README.md").read_text("utf-8")
+    least, most = re.search(r"([\d.]+) to ([\d.]+) times as fast as the faster of both", text).groups()
+    assert (float(least), float(most)) == pytest.approx((min(ratios), max(ratios)), abs=0.051)
+
+
 def test_the_table_of_baselines_is_what_was_measured() -> None:
     """Ratios in benchmarks/README.md are those of the recorded run, and no library is faster in any case."""
     recorded = json.loads((FOLDER / "results" / "baselines.json").read_text("utf-8"))["cases"]
