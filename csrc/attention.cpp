@@ -16,10 +16,7 @@ namespace {
 
 constexpr int64_t kGroups = 4;  // groups that a thread takes at a time
 constexpr int kQueries = kLanes == 16 ? 4 : 2;
-constexpr float kLog2e = 1.44269504088896341f;
 constexpr float kLn2 = 0.693147180559945309f;
-
-inline Floats larger(const Floats& a, const Floats& b) { return a > b ? a : b; }
 
 // Each step rounded, as everywhere in this kernel.
 inline Floats power_of_two(const Floats& x) {

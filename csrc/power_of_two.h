@@ -1,10 +1,14 @@
-// Powers of two of whole registers, for softmax.
+// What a softmax needs, of whole registers: powers of two and maxima. Scores are in units of log 2: times kLog2e.
 #pragma once
 
 #include "floats.h"
 
 namespace kernels::KERNEL_ISA {
 namespace {
+
+constexpr float kLog2e = 1.44269504088896341f;
+
+inline Floats larger(const Floats& a, const Floats& b) { return a > b ? a : b; }
 
 typedef uint32_t Bits __attribute__((vector_size(kLanes * sizeof(uint32_t))));  // sums may wrap
 

@@ -16,15 +16,12 @@ namespace {
 constexpr int64_t kSamples = 8;  // that a thread takes at a time
 constexpr int kVectors = 2;      // of rows that are worked on together
 constexpr int kOutputs = 4;      // of a linear map that are worked on together
-constexpr float kLog2e = 1.44269504088896341f;
-constexpr float kSafe = 50.0f;  // scores up to it need no maximum taken from them: sums of their powers are far from infinity
+constexpr float kSafe = 50.0f;   // scores up to it need no maximum taken from them: their powers overflow no sum
 
 // multiply_add as a value.
 struct Fused {
   Floats operator()(const Floats& a, const Floats& b, const Floats& c) const { return multiply_add(a, b, c); }
 };
-
-inline Floats larger(const Floats& a, const Floats& b) { return a > b ? a : b; }
 
 // Calls work(Known<registers>, first row) for all rows up to `stride`.
 template <class Work>
