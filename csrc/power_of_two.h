@@ -13,7 +13,8 @@ inline Floats larger(const Floats& a, const Floats& b) { return a > b ? a : b; }
 typedef uint32_t Bits __attribute__((vector_size(kLanes * sizeof(uint32_t))));  // sums may wrap
 
 // 2^x for -100 <= x <= 100, within 2 units in the last place: the nearest integer goes into the exponent, the rest into
-// a polynomial (minimax in relative error on [-1/2, 1/2] with constant term 1, 2e-9). `MultiplyAdd` rounds as it likes.
+// a polynomial (minimax in relative error on [-1/2, 1/2] with constant term 1, 2e-9). NaN need not stay NaN.
+// `MultiplyAdd` rounds as it likes.
 template <class MultiplyAdd>
 inline Floats near_power_of_two(const Floats& x, const MultiplyAdd& multiply_add) {
   constexpr float kRound = 12582912.0f;  // 1.5 * 2^23: adding it leaves the nearest integer in the low bits

@@ -16,7 +16,7 @@ namespace {
 constexpr int64_t kSamples = 8;  // that a thread takes at a time
 constexpr int kVectors = 2;      // of rows that are worked on together
 constexpr int kOutputs = 4;      // of a linear map that are worked on together
-constexpr float kSafe = 50.0f;   // scores up to it need no maximum taken from them: their powers overflow no sum
+constexpr float kSafe = 50.0f;   // scores up to it need no maximum taken from them: no sum of their powers overflows
 
 // multiply_add as a value.
 struct Fused {
@@ -77,7 +77,8 @@ inline void normalise(float* x, int64_t width, int64_t stride, const float* weig
   }
 }
 
-// Whether no score of a head can be beyond kSafe: by the largest numbers of its queries and keys. False for NaN.
+// Whether no score of a head can be beyond kSafe: by the largest numbers of its queries and keys; false where one is
+// infinite or none.
 inline bool is_safe(const float* q, const float* k, int64_t rows, int64_t dim, int64_t stride) {
   float bound = 0.0f;
   for (int64_t d = 0; d < dim; ++d) {
@@ -90,8 +91,10 @@ inline bool is_safe(const float* q, const float* k, int64_t rows, int64_t dim, i
         largest = larger(largest, larger(value, -value));
         strange += value - value;
       }
-      most[part] = sum_lanes(strange);
-      for (int lane = 0; lane < kLanes; ++lane) most[part] = most[part] >= largest[lane] ? most[part] : largest[lane];
+      most[part] = sum_lanes(strange);  // 0, or NaN where a number is infinite or none: no comparison replaces it
+      for (int lane = 0; lane < kLanes; ++lane) {
+        if (largest[lane] > most[part]) most[part] = largest[lane];
+      }
     }
     bound += most[0] * most[1];
   }

@@ -39,9 +39,9 @@ def transformer_layer(
     """A layer over the rows of each sample, coordinate first: `[batch, width, rows]` to the same shape.
 
     y = norm1(x + out(attention(qkv(x)))), then norm2(y + fc2(relu(fc1(y)))): Vaswani et al., NeurIPS 2017, section 3,
-    with LayerNorms after the residuals, no mask and no dropout. `heads` divides the width; made for few numbers per
-    head. AVX2 and AVX-512 give the same bits; plain C++ rounds products and sums apart, and so differs in the last
-    places.
+    with LayerNorms after the residuals, no mask and no dropout. All float32; `eps` of both LayerNorms is positive,
+    `heads` divides the width. Made for few numbers per head. AVX2 and AVX-512 give the same bits; plain C++ rounds
+    products and sums apart, and so differs in the last places.
     """
     if is_compiled(implementation):
         return _kernels.transformer_layer(x, *weights, heads, eps)

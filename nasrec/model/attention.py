@@ -53,7 +53,7 @@ class Attention(nn.Module):
         return x.transpose(1, 2)
 
     def _is_one_kernel(self, x: Tensor, precision: Precision) -> bool:
-        """Whether nobody wants a gradient, a range of inputs, or to see what the layer consists of."""
+        """Whether nobody wants a gradient, a range of inputs, or, as a tracer, the parts; hooks are not called."""
         plain = precision == FLOAT and not self.qkv.recording and not torch.is_grad_enabled()
         return plain and uses_kernels(x) and not is_traced(x)
 

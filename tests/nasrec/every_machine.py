@@ -26,6 +26,13 @@ def on_every_machine(function) -> list[np.ndarray]:
     return results
 
 
+def on_each_kind(function) -> list[np.ndarray]:
+    """The results in plain C++ and with fused multiply-adds; each the same bits for every number of threads."""
+    results = on_every_machine(function)
+    fused = [same_bits(results[3:])] if len(ISAS) > 1 else []
+    return [same_bits(results[:3]), *fused]
+
+
 def same_bits(results: list[np.ndarray]) -> np.ndarray:
     for other in results[1:]:
         assert other.tobytes() == results[0].tobytes()

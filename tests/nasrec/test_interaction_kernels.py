@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from every_machine import ISAS, on_every_machine, same_bits
+from every_machine import on_each_kind, on_every_machine, same_bits
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -15,13 +15,6 @@ from nasrec.kernels.bfloat16 import narrow, widen
 EPS = float(np.finfo(np.float32).eps)
 SIZES = st.tuples(st.integers(0, 40), st.integers(0, 70), st.integers(0, 70))  # batch, features, dim
 SEEDS = st.integers(0, 2**32)
-
-
-def on_each_kind(function) -> list[np.ndarray]:
-    """The results in plain C++ and with fused multiply-adds; each the same bits for every number of threads."""
-    results = on_every_machine(function)
-    fused = [same_bits(results[3:])] if len(ISAS) > 1 else []
-    return [same_bits(results[:3]), *fused]
 
 
 def assert_within(results: list[np.ndarray], exact: np.ndarray, bound: np.ndarray) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from every_machine import on_every_machine
+from every_machine import on_each_kind
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -61,10 +61,7 @@ def test_equals_its_definition(seed: int, batch: int, rows: int, shape: tuple[in
     weights = weights._replace(qkv_weight=weights.qkv_weight * np.float32(size))
     x = rng.standard_normal((batch, heads * dim, rows), np.float32)
     expected = in_float64(x, weights, heads)
-    results = on_every_machine(lambda: transformer_layer(x, weights, heads, EPS))
-    for threads in (1, 2):
-        assert results[threads].tobytes() == results[0].tobytes()
-        assert results[-threads].tobytes() == results[-3].tobytes()
+    results = on_each_kind(lambda: transformer_layer(x, weights, heads, EPS))
     # A score is a sum of products of numbers up to about 4 size; what it is off by, the exponential passes on, and two
     # LayerNorms enlarge where a row's numbers are close to each other. Against a wrong term, which is of size 1.
     bound = 1e-4 * (1 + size**2) * (1 + np.abs(expected).max(initial=0))
@@ -98,8 +95,23 @@ def test_large_scores_leave_one_key() -> None:
     weights = weights._replace(qkv_weight=weights.qkv_weight * np.float32(1000), qkv_bias=np.zeros(48, np.float32))
     weights.qkv_weight[32:] /= 1000
     x = rng.standard_normal((4, WIDTH, 20), np.float32)
-    for got in on_every_machine(lambda: transformer_layer(x, weights, HEADS, EPS)):
+    for got in on_each_kind(lambda: transformer_layer(x, weights, HEADS, EPS)):
         np.testing.assert_allclose(got, in_float64(x, weights, HEADS), rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("bound", [49.0, 51.0])
+def test_on_both_sides_of_the_bound_up_to_which_no_maximum_is_taken(bound: float) -> None:
+    """Scores up to `bound` in units of log 2: queries, keys and values are the rows themselves, queries enlarged."""
+    x = np.array([[[1, -1, 0.5, 0], [1, -1, -0.25, 1]]], np.float32)  # rows (1, 1), (-1, -1), (0.5, -0.25), (0, 1)
+    weights = TransformerWeights(*(np.zeros_like(part) for part in weights_of(np.random.default_rng(0), 2, 2)))
+    unit, one = np.eye(2, dtype=np.float32), np.ones(2, np.float32)
+    enlarged = np.float32(bound * np.log(2) * 2**0.5 / 2)  # (1, 1) with itself: 2 enlarged / root 2 = bound log 2
+    weights = weights._replace(qkv_weight=np.concatenate([enlarged * unit, unit, unit]), out_weight=unit)
+    weights = weights._replace(norm1_weight=one, norm2_weight=one)
+    for got in on_each_kind(lambda: transformer_layer(x, weights, 1, 0.5)):
+        exact = TransformerWeights(*(part.astype(np.float64) for part in weights))
+        expected = transformer_layer(x.astype(np.float64), exact, 1, 0.5, implementation="reference")
+        np.testing.assert_allclose(got, expected, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("bits", [0x7FC00000, 0x7FC00001, 0xFFC001FF])
@@ -109,9 +121,21 @@ def test_does_not_hide_what_is_not_a_number(bits: int, size: float) -> None:
     rng = np.random.default_rng(3)
     weights, x = weights_of(rng, WIDTH, WIDTH, size), rng.standard_normal((3, WIDTH, 11), np.float32)
     x[1, 5, 7] = np.array(bits, np.uint32).view(np.float32)
-    for got in on_every_machine(lambda: transformer_layer(x, weights, HEADS, EPS)):
+    for got in on_each_kind(lambda: transformer_layer(x, weights, HEADS, EPS)):
         assert np.isfinite(got[[0, 2]]).all()
         assert np.isnan(got[1]).all()
+
+
+@pytest.mark.parametrize("bits", [0x7FC00000, 0x7FC00001, 0xFFC001FF])
+@pytest.mark.parametrize("rows", [8, 11, 16])
+@pytest.mark.parametrize("place", [3, WIDTH + 3])
+def test_a_query_or_key_that_is_not_a_number(bits: int, rows: int, place: int) -> None:
+    """By its bias alone, values being numbers: the softmax itself must not lose it."""
+    rng = np.random.default_rng(7)
+    weights, x = weights_of(rng, WIDTH, WIDTH, 0.1), rng.standard_normal((2, WIDTH, rows), np.float32)
+    weights.qkv_bias[place] = np.array(bits, np.uint32).view(np.float32)
+    for got in on_each_kind(lambda: transformer_layer(x, weights, HEADS, EPS)):
+        assert np.isnan(got).all()
 
 
 def test_strided_inputs_and_no_rows() -> None:
@@ -147,4 +171,3 @@ def test_other_kinds_of_numbers_are_refused() -> None:
     weights = weights_of(np.random.default_rng(6), WIDTH, WIDTH)
     with pytest.raises(TypeError, match="x: dtype float64, expected float32"):
         transformer_layer(np.zeros((2, WIDTH, 3)), weights, HEADS, EPS)
-
