@@ -62,8 +62,7 @@ $(VENV)/.kernels-done: $(VENV)/.tools-done $(KERNEL_SOURCES)
 	touch $@
 
 # Kernels are compiled while packages are installed: either takes minutes. (Ninja is not told of make's -j2, whose pipes
-# do not reach it.) Editable: an edit of a Python file needs no
-# new installation, an edit of a kernel does.
+# do not reach it.) Editable: an edit of a Python file needs no new installation, an edit of a kernel does.
 $(VENV)/.setup-done: pyproject.toml constraints.txt $(KERNEL_SOURCES)
 	+$(MAKE) --no-print-directory $(VENV)/.tools-done
 	+$(MAKE) --no-print-directory -j2 $(VENV)/.requirements-done $(VENV)/.kernels-done

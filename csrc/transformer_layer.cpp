@@ -77,11 +77,11 @@ inline void normalise(float* x, int64_t width, int64_t stride, const float* weig
   }
 }
 
-// Whether no score of a head can be beyond kSafe: by the largest numbers of its queries and keys; false where one is
-// infinite or none.
-inline bool is_safe(const float* q, const float* k, int64_t rows, int64_t dim, int64_t stride) {
+// Whether no score of a head of two numbers can be beyond kSafe: by the largest numbers of its queries and keys; false
+// where one is infinite or none.
+inline bool is_safe(const float* q, const float* k, int64_t rows, int64_t stride) {
   float bound = 0.0f;
-  for (int64_t d = 0; d < dim; ++d) {
+  for (int64_t d = 0; d < 2; ++d) {
     float most[2];
     for (int part = 0; part < 2; ++part) {
       const float* const from = (part == 0 ? q : k) + d * stride;
@@ -160,7 +160,7 @@ inline void attend(const float* q, const float* k, const float* v, int64_t rows,
 // One head; q, k, v and out: [dim][stride].
 inline void attend_head(const float* q, const float* k, const float* v, int64_t rows, int64_t dim, int64_t stride,
                         float* scores, float* out) {
-  const bool safe = dim == 2 && is_safe(q, k, rows, dim, stride);
+  const bool safe = dim == 2 && is_safe(q, k, rows, stride);
   for_rows(stride, [&](auto vectors, int64_t i) {
     if (safe) attend_safe<vectors.value>(q + i, k, v, rows, stride, out + i);
     else attend<vectors.value>(q + i, k, v, rows, dim, stride, scores, out + i);

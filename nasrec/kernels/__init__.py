@@ -29,10 +29,9 @@ from nasrec.kernels.transformer_layer import TransformerWeights, transformer_lay
 
 __all__ = [
     "MISSING_KEY", "Implementation", "Optimizer", "Pooling", "QuantizedRows", "RowGradients", "Table",
-    "TransformerWeights", "attention",
-    "attention_backward", "dot_interaction", "dot_interaction_backward", "embedding_bag", "embedding_bag_coalesce",
-    "embedding_bag_square_norm", "embedding_bag_step", "embedding_bag_update", "fm_interaction",
-    "fm_interaction_backward", "intern_keys", "isa", "layer_norm", "layer_norm_backward", "low_rank_cross",
-    "low_rank_cross_backward", "parse_digits", "quantize_rows", "set_isa", "set_threads", "threads",
-    "transformer_layer",
+    "TransformerWeights", "attention", "attention_backward", "dot_interaction", "dot_interaction_backward",
+    "embedding_bag", "embedding_bag_coalesce", "embedding_bag_square_norm", "embedding_bag_step",
+    "embedding_bag_update", "fm_interaction", "fm_interaction_backward", "intern_keys", "isa", "layer_norm",
+    "layer_norm_backward", "low_rank_cross", "low_rank_cross_backward", "parse_digits", "quantize_rows", "set_isa",
+    "set_threads", "threads", "transformer_layer",
 ]  # fmt: skip

@@ -23,9 +23,10 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-from hostile_arguments import MAKERS, is_vast, spoiled
+from hostile_arguments import MAKERS
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
+from spoiled_arguments import is_vast, spoiled
 
 ERRORS = (ValueError, TypeError, IndexError, MemoryError)
 ROOM = 2**30  # bytes that calls may allocate on top of what the process has
