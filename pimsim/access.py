@@ -39,7 +39,8 @@ def harmonic(n: int, s: float) -> float:
     if n <= _SUMMED:
         return math.fsum(math.pow(k, -s) for k in range(1, n + 1))
     a, b = float(_SUMMED), float(n)
-    integral = math.log(b / a) if s == 1.0 else (math.pow(b, 1.0 - s) - math.pow(a, 1.0 - s)) / (1.0 - s)
+    span = math.log(b / a)  # near s = 1 the difference of both powers would lose its digits
+    integral = span if s == 1.0 else math.pow(a, 1.0 - s) * math.expm1((1.0 - s) * span) / (1.0 - s)
     ends = (math.pow(b, -s) - math.pow(a, -s)) / 2.0
     slopes = s * (math.pow(a, -s - 1.0) - math.pow(b, -s - 1.0)) / 12.0
     return harmonic(_SUMMED, s) + integral + ends + slopes

@@ -10,7 +10,7 @@ from pimsim.quantity import GIGA, MILLI, MM2, NANO, PICO, UM2, Count, Number, Qu
 from pimsim.survey import SURVEY, survey_area_m2, survey_energy_j
 
 AdcModel = Literal["isaac", "survey", "puma", "neurram", "macro"]
-MOST_ADC_BITS = 24  # the widest lossless conversion that the allowed crossbars can ask for
+MOST_ADC_BITS = 25  # the widest lossless conversion that the allowed crossbars can ask for: a signed column of 24
 
 _ISAAC = "ISAAC, ISCA'16, component table"
 _PUMA = "PUMA, ASPLOS'19, simulator constants"

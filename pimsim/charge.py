@@ -20,7 +20,7 @@ OWN = ("crossbars", "bank")  # resources that each op has for itself
 
 def charge(op: Op, mapping: Mapping, chip: Chip, arriving: Arriving | None = None) -> OpCost:
     """Cost of `op` for one inference; `arriving`: what its inputs take over a network, None: one hop to its tile."""
-    return cost_of(op, Charge.of(_charged(op, mapping.placements[op.name], mapping.chips, chip, arriving)))
+    return cost_of(op, Charge.of(_charged(op, mapping.placements[op.name], mapping, chip, arriving)))
 
 
 class Charge(NamedTuple):
@@ -57,7 +57,7 @@ def charge_all(workload: Workload, mapping: Mapping, chip: Chip, network: dict[s
         placement = placements[op.name]
         before, found = alike[shape], None
         if network and op.name in network:
-            found = Charge.of(_charged(op, placement, mapping.chips, chip, network[op.name]))
+            found = Charge.of(_charged(op, placement, mapping, chip, network[op.name]))
         elif before is not None and before[0] is placement:
             found = before[1]
         elif placement.table is not None and isinstance(op, Gather) and placement.unit != "crossbars":
@@ -66,30 +66,30 @@ def charge_all(workload: Workload, mapping: Mapping, chip: Chip, network: dict[s
             key = op.length, op.bags, op.lookups, op.element_bits, id(use.plan), id(use.hit_share)
             found = tables.get(key)
             if found is None:
-                found = tables[key] = Charge.of(_charged(op, placement, mapping.chips, chip, None))
+                found = tables[key] = Charge.of(_charged(op, placement, mapping, chip, None))
         else:
-            found = Charge.of(_charged(op, placement, mapping.chips, chip, None))
+            found = Charge.of(_charged(op, placement, mapping, chip, None))
             alike[shape] = placement, found
         charges.append(found)
     return charges
 
 
-def _charged(op: Op, placement: Placement, chips: int, chip: Chip, arriving: Arriving | None) -> Charged:
+def _charged(op: Op, placement: Placement, mapping: Mapping, chip: Chip, arriving: Arriving | None) -> Charged:
     shared = {} if arriving is None else arriving.busy_s
     if isinstance(op, MatVec):
-        energies, latency, busy = _matvec(op, placement, chip, chips, arriving)
-        return energies, latency, {"crossbars": busy, **shared}
+        energies, latency, own = _matvec(op, placement, chip, mapping, arriving)
+        return energies, latency, {**own, **shared}
     if isinstance(op, Gather):
-        return charge_table(op, placement, chip)
+        return charge_table(op, placement, chip, mapping.banks)
     if isinstance(op, MatMul):
-        steps, operands, results = op.needed_macs, op.count * op.inner * (op.rows + op.columns), op.outputs
+        steps, operands, results = op.needed_macs, op.operands, op.outputs
     else:
         steps, operands, results = VECTOR_STEPS[op.kind] * op.count, op.count, op.count
-    energies, latency, busy = _vector(op, steps, operands, results, chip)
+    energies, latency, vector_busy = _vector(op, steps, operands, results, chip, mapping)
     if arriving is not None:
         energies |= {"router": arriving.router_j, "wire": arriving.wire_j}
         latency = arriving.delay_s + operands * op.input_bits / chip.tile.router.bandwidth.value + latency
-    return energies, latency, {"vector_unit": busy, **shared}
+    return energies, latency, {"vector_unit": vector_busy, **shared}
 
 
 def reading(op: MatVec, xb: Crossbar) -> tuple[dict[str, Number], Number]:
@@ -140,9 +140,11 @@ def accumulator_bits(op: MatVec) -> int:
     return op.input_bits + op.weight_bits + int(bit_length(op.inputs))
 
 
-def _matvec(op: MatVec, placement: Placement, chip: Chip, chips: int,
-            network: Arriving | None) -> tuple[dict[str, Number], Number, Number]:
-    """A stored matrix times `vectors` vectors: inputs in phases, every used column converted in every read."""
+def _matvec(op: MatVec, placement: Placement, chip: Chip, mapping: Mapping, network: Arriving | None) -> Charged:
+    """A stored matrix times `vectors` vectors: inputs in phases, every used column converted in every read.
+
+    All inputs pass the routers of the tiles in use, and those from other chips the links, in equal shares (assumption).
+    """
     xb, tile = chip.crossbar, chip.tile
     energies, vector_s = reading(op, xb)
     merges = op.vectors * op.outputs * (placement.row_blocks - 1)
@@ -151,7 +153,7 @@ def _matvec(op: MatVec, placement: Placement, chip: Chip, chips: int,
     vector_bits, result_bits = op.inputs * op.input_bits, op.outputs * op.output_bits
     moved_in = op.vectors * vector_bits * tiles
     moved_out = op.vectors * result_bits + merges * accumulator_bits(op)
-    abroad = (chips - 1) / chips  # share of the inputs that comes from another chip, ops spread evenly (assumption)
+    abroad = (mapping.chips - 1) / mapping.chips  # share of inputs from other chips, ops spread evenly (assumption)
     energies |= {
         "edram": (moved_in + op.vectors * result_bits) * tile.edram.energy.value,
         "bus": (moved_in + moved_out) * tile.bus.energy.value,
@@ -164,16 +166,22 @@ def _matvec(op: MatVec, placement: Placement, chip: Chip, chips: int,
     rounds = ceil_div(op.vectors, placement.copies)
     streaming = vector_bits / tile.router.bandwidth.value  # the slowest wire on the way of one vector
     arriving = tile.router.time_s(vector_bits) if network is None else network.delay_s + streaming
-    if chips > 1:
+    shared: dict[str, Number] = {}
+    if network is None:
+        used = larger(ceil_div(mapping.in_tiles, tile.crossbars), 1)
+        shared["routers"] = moved_in / (used * tile.router.bandwidth.value)
+    if mapping.chips > 1:
         arriving = arriving + chip.link.time_s(vector_bits * abroad)
+        links = chip.links * mapping.chips
+        shared["links"] = op.vectors * vector_bits * abroad / (links * chip.link.bandwidth.value)
     leaving = tile.bus.time_s(result_bits)
     busy = larger(rounds * vector_s, op.vectors * streaming)
     latency = arriving + larger(rounds * vector_s, (op.vectors - 1) * streaming + vector_s)
-    return energies, latency + xb.drain_s + leaving, busy
+    return energies, latency + xb.drain_s + leaving, {"crossbars": busy, **shared}
 
 
-def _vector(op: MatMul | Elementwise, steps: int, operands: int, results: int,
-            chip: Chip) -> tuple[dict[str, Number], Number, Number]:
+def _vector(op: MatMul | Elementwise, steps: int, operands: int, results: int, chip: Chip,
+            mapping: Mapping) -> tuple[dict[str, Number], Number, Number]:
     """Lane steps on the vector unit, its operands and results in eDRAM; moving and computing overlap."""
     unit, tile = chip.vector_unit, chip.tile
     bits_in, bits_out = operands * op.input_bits, results * RESULT_BITS
@@ -182,5 +190,6 @@ def _vector(op: MatMul | Elementwise, steps: int, operands: int, results: int,
         "edram": (bits_in + bits_out) * tile.edram.energy.value,
         "bus": (bits_in + bits_out) * tile.bus.energy.value,
     }
-    busy = larger(unit.time_s(steps), (bits_in + bits_out) / tile.bus.bandwidth.value)
+    computing = unit.time_s(steps, ceil_div(mapping.tiles, mapping.chips))
+    busy = larger(computing, (bits_in + bits_out) / tile.bus.bandwidth.value)
     return energies, tile.bus.delay.value + busy, busy

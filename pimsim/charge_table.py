@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from pimsim.chip import Chip
 from pimsim.mapping import Placement
-from pimsim.quantity import Count, Number, bit_length, ceil_div, larger, smaller
+from pimsim.quantity import Count, Number, bit_length, ceil_div, larger, smaller, where
 from pimsim.readout import Phase
 from pimsim.tables import TableUse, adc_bits_of_bag
 from pimsim.workload import Gather
@@ -13,8 +15,12 @@ Charged = tuple[dict[str, Number], Number, dict[str, Number]]
 """Energy by component, latency, and how long each resource is busy; "crossbars" and "bank" are the op's own."""
 
 
-def charge_table(op: Gather, placement: Placement, chip: Chip) -> Charged:
-    """All bags of `op` for one inference; different tables work side by side."""
+def charge_table(op: Gather, placement: Placement, chip: Chip, banks: Count) -> Charged:
+    """All bags of `op` for one inference, on a chip with `banks` banks (0: tables read as memory stand in tiles).
+
+    Different tables work side by side, but a bank reads one array at a time: the reads of all tables are shared out
+    among the banks evenly (assumption).
+    """
     if placement.unit == "crossbars":
         return _summed_in_crossbars(op, placement, chip)
     tile, xb = chip.tile, chip.crossbar
@@ -30,14 +36,17 @@ def charge_table(op: Gather, placement: Placement, chip: Chip) -> Charged:
         bits = lookups * missing * -(-row_bits // burst) * burst
         energies["dram"] = bits * chip.dram.energy.value
         busy["dram"] = bits / chip.dram.bandwidth.value
-        reading = chip.dram.delay.value + busy["dram"]
+        reading = where(np.greater(missing, 0.0), chip.dram.delay.value + busy["dram"], 0.0)
     if placement.unit != "dram":
         found = lookups if use is None else lookups * use.hit_share
         energies["bank"] = found * row_bits * xb.cell.read_bit.value
         # The cells of a row are read in turn; the parts of a longer row, in arrays of their own, side by side.
         serial = smaller(ceil_div(row_bits, xb.readout.cell_bits), xb.columns)
-        in_bank = _rows_in_turn(found, placement.copies) * serial * xb.cell.read_time.value
+        row_s = serial * xb.cell.read_time.value
+        in_bank = _rows_in_turn(found, placement.copies) * row_s
         busy["bank"] = in_bank
+        if np.any(banks):
+            busy["banks"] = found * row_s / larger(banks, 1)
         reading = larger(reading, in_bank)  # banks and DRAM are read at the same time
     out_bits = op.bags * row_bits
     energies["bus"] = out_bits * tile.bus.energy.value

@@ -78,7 +78,7 @@ class Chip:
         idle power where it is used, its area is not on the chip.
         """
         return added_parts([
-            {name: part.times(tiles) for name, part in self.tile.parts().items()},
+            {name: part.times(tiles) for name, part in self._tile_parts().items()},
             {name: part.times(banks) for name, part in self.bank.parts(self.tile).items()},
             self._shared(chips, dram=dram)])
 
@@ -89,8 +89,12 @@ class Chip:
 
     @cached_property
     def tile_footprint(self) -> Footprint:
-        """What one tile takes up."""
-        return total_footprint(self.tile.parts())
+        """What one tile takes up, its share of the vector unit included where that is the tiles'."""
+        return total_footprint(self._tile_parts())
+
+    def _tile_parts(self) -> dict[str, Footprint]:
+        own = {"vector_unit": self.vector_unit.footprint()} if self.vector_unit.per_tile else {}
+        return {**self.tile.parts(), **own}
 
     @cached_property
     def _bank_footprint(self) -> Footprint:
@@ -105,7 +109,9 @@ class Chip:
         linked = self.link.footprint()
         if chips == 1:
             linked = Footprint(linked.area_m2, 0.0, linked.peak_w)
-        parts = {"vector_unit": self.vector_unit.footprint().times(chips), "link": linked.times(self.links * chips)}
+        parts = {"link": linked.times(self.links * chips)}
+        if not self.vector_unit.per_tile:
+            parts = {"vector_unit": self.vector_unit.footprint().times(chips), **parts}
         if dram:
             idle = self.dram.background.value
             peak = idle + self.dram.energy.value * self.dram.bandwidth.value

@@ -9,7 +9,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from pimsim.quantity import Count, Number, ceil_div, larger
+from pimsim.quantity import Count, Number, ceil_div
 
 
 @lru_cache(maxsize=256)
@@ -70,7 +70,7 @@ def levelled_place(stages: Iterable[tuple[int, Count]], budget: Count) -> tuple[
 
 
 def budget_of_area(area_m2: Number, fixed_m2: Number, tile_m2: Number, tile_crossbars: Count) -> Count:
-    """Crossbars of the tiles that fit `area_m2` beside `fixed_m2` (banks, vector unit, links); never below 0."""
+    """Crossbars of the tiles that fit `area_m2` beside `fixed_m2` (banks, vector unit, links); below 0: too few."""
     tiles = np.floor((area_m2 - fixed_m2) / tile_m2)
     whole = tiles.astype(np.int64) if isinstance(tiles, np.ndarray) else int(tiles)
-    return larger(whole, 0) * tile_crossbars  # type: ignore[no-any-return]
+    return whole * tile_crossbars

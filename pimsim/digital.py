@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pimsim.cost import Footprint
-from pimsim.quantity import Number, Quantity
+from pimsim.quantity import Count, Number, Quantity, larger
 
 WIRE = Quantity(0.2e-9, "F/m", "assumption: 0.2 pF a millimetre of wire with its repeaters", 0.3)
 """Capacitance of the wires of a network on the chip."""
@@ -71,7 +71,7 @@ class VectorUnit:
     """`lanes` of 16-bit arithmetic for products of activations and element-wise work.
 
     `energy` per lane and step at 16 bits, scaled in proportion to the operands' bits (assumption); `rate` in steps
-    per second; area and leakage per lane.
+    per second; area and leakage per lane. `per_tile`: every tile has so many lanes, not the chip; all work together.
     """
 
     lanes: int
@@ -79,17 +79,19 @@ class VectorUnit:
     rate: Quantity
     area: Quantity
     leakage: Quantity
+    per_tile: bool = False
 
     def energy_j(self, steps: int, bits: int) -> float:
         """Energy of `steps` lane steps on `bits`-bit operands."""
         return steps * self.energy.value * bits / 16
 
-    def time_s(self, steps: int) -> float:
-        """Time of `steps` lane steps spread over all lanes."""
-        return -(-steps // self.lanes) / self.rate.value
+    def time_s(self, steps: int, tiles: Count) -> Number:
+        """Time of `steps` lane steps spread over all lanes of a chip with `tiles` tiles."""
+        lanes = self.lanes * larger(tiles, 1) if self.per_tile else self.lanes
+        return -(-steps // lanes) / self.rate.value
 
     def footprint(self) -> Footprint:
-        """Area, leakage and peak power of all lanes."""
+        """Area, leakage and peak power of all lanes of the chip, or of a tile."""
         peak = self.energy.value * self.rate.value + self.leakage.value
         return Footprint(self.area.value, self.leakage.value, peak).times(self.lanes)
 

@@ -244,9 +244,9 @@ def _by_component(by_op: dict[str, OpCost], parts: dict[str, Footprint], on_s: N
 
 
 def _programming(chip: Chip, mapping: Mapping) -> Programming:
-    """Writing every cell that holds something: one row of a tile at a time, tiles side by side (assumption)."""
+    """Writing every cell that holds something: one row of a tile or bank at a time, all side by side (assumption)."""
     cell, tile = chip.crossbar.cell, chip.tile
     cells = mapping.cells
-    in_one_tile = smaller(mapping.crossbars, tile.crossbars)
-    time = in_one_tile * chip.crossbar.rows * cell.write_time.value
+    in_turn = larger(smaller(mapping.in_tiles, tile.crossbars), smaller(mapping.in_banks, chip.bank.crossbars))
+    time = in_turn * chip.crossbar.rows * cell.write_time.value
     return Programming(cells, cells * cell.write.value, time, cell.endurance.value)

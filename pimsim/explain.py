@@ -107,7 +107,9 @@ def unused_m2(chip: Chip, mapping: Mapping) -> dict[str, float]:
     tile, bank = chip.tile, chip.bank
     crossbars = mapping.tiles * tile.crossbars - mapping.in_tiles
     idle_tiles = mapping.tiles - ceil_div(mapping.in_tiles, tile.crossbars)
-    idle_banks = mapping.banks - ceil_div(mapping.in_banks, bank.crossbars)
+    in_banks = [placement for placement in mapping.placements.values() if placement.unit in ("bank", "split")]
+    apart = max((placement.copies for placement in in_banks), default=0) if mapping.in_banks else 0
+    idle_banks = mapping.banks - max(ceil_div(mapping.in_banks, bank.crossbars), apart)
     in_crossbars = chip.crossbar.parts()
     unused = {name: float(part.area_m2 * crossbars) for name, part in in_crossbars.items()}
     around = {name: part for name, part in tile.parts().items() if name not in in_crossbars}
@@ -115,7 +117,8 @@ def unused_m2(chip: Chip, mapping: Mapping) -> dict[str, float]:
         for name, part in parts.items():
             unused[name] = unused.get(name, 0.0) + float(part.area_m2 * count)
     if all(placement.unit != "vector_unit" for placement in mapping.placements.values()):
-        unused["vector_unit"] = float(chip.vector_unit.footprint().area_m2 * mapping.chips)
+        units = mapping.tiles if chip.vector_unit.per_tile else mapping.chips
+        unused["vector_unit"] = float(chip.vector_unit.footprint().area_m2 * units)
     if mapping.chips == 1:
         unused["link"] = float(chip.link.area.value * chip.links)
     return {name: area for name, area in unused.items() if area}

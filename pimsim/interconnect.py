@@ -154,7 +154,7 @@ def received_bits(op: Op) -> int:
     if isinstance(op, MatVec):
         return op.vectors * op.inputs * op.input_bits
     if isinstance(op, MatMul):
-        return op.count * op.inner * (op.rows + op.columns) * op.input_bits
+        return op.operands * op.input_bits
     return op.count * op.input_bits if isinstance(op, Elementwise) else 0
 
 

@@ -84,7 +84,9 @@ class Mapping:
     @cached_property
     def uses_dram(self) -> bool:
         """Whether a table, or a part of one, lives off the chip."""
-        return any(placement.unit in ("dram", "split") for placement in self.placements.values())
+        return any(placement.unit == "dram" or (placement.unit == "split" and placement.table is not None
+                                                and bool(np.any(np.less(placement.table.hit_share, 1.0))))
+                   for placement in self.placements.values())
 
 
 def place_matvec(op: MatVec, crossbar: Crossbar, copies: Count) -> Placement:
@@ -172,7 +174,10 @@ def _housed(workload: Workload, chip: Chip, placements: dict[str, Placement], ch
 
 
 def _tiles(chip: Chip, in_tiles: Count, chips: int) -> Count:
-    return ceil_div(in_tiles, chip.tile.crossbars) if chip.tiles is None else chip.tiles * chips
+    """Tiles that are there; at least one where the tiles have the vector unit."""
+    if chip.tiles is not None:
+        return chip.tiles * chips
+    return larger(ceil_div(in_tiles, chip.tile.crossbars), int(chip.vector_unit.per_tile))  # type: ignore[no-any-return]
 
 
 def _cells_there(chip: Chip, crossbars: Count) -> Count:
@@ -186,7 +191,10 @@ def _place_one(op: Op, crossbar: Crossbar, copies: Count, plan: TablePlan) -> Pl
 
 
 def crossbar_budget(mapping: Mapping, chip: Chip, crossbars: Count | None, area_m2: Number | None) -> Count:
-    """Crossbars for all stored matrices: as given, what an area leaves beside all else, or what is there."""
+    """Crossbars for all stored matrices: as given, what an area leaves beside all else, or what is there.
+
+    Below 0 where an area has no room for banks, vector unit and tables alone: then nothing fits.
+    """
     if crossbars is not None and area_m2 is not None:
         raise InputError("budget_crossbars and budget_area_m2 are both given, allowed: one of them")
     if crossbars is not None:
@@ -199,14 +207,14 @@ def crossbar_budget(mapping: Mapping, chip: Chip, crossbars: Count | None, area_
             raise InputError("copies is 'budget' on a chip sized to its workload, needed: budget_crossbars or "
                              "budget_area_m2")
         return larger(chip.tiles * chip.tile.crossbars * mapping.chips - tables, 0)  # type: ignore[no-any-return]
-    if not np.all(np.greater(area_m2, 0.0)):
-        raise InputError(f"budget_area_m2 is {area_m2!r}, allowed: above 0")
+    if not np.all(np.greater(area_m2, 0.0) & np.isfinite(area_m2)):
+        raise InputError(f"budget_area_m2 is {area_m2!r}, allowed: above 0, finite")
     if chip.tiles is not None:
         raise InputError(f"budget_area_m2 is {area_m2!r}, allowed only on a chip sized to its workload: "
                          "the area of this one does not depend on copies")
     fixed = chip.footprint(0, mapping.banks, mapping.chips, dram=mapping.uses_dram).area_m2
     tile = chip.tile_footprint.area_m2
-    return larger(budget_of_area(area_m2, fixed, tile, chip.tile.crossbars) - tables, 0)  # type: ignore[no-any-return]
+    return budget_of_area(area_m2, fixed, tile, chip.tile.crossbars) - tables
 
 
 def stages(mapping: Mapping, workload: Workload) -> list[tuple[int, Count]]:
@@ -278,7 +286,8 @@ def require_fit(mapping: Mapping, chip: Chip) -> None:
     if excess(mapping, chip) == 0:
         return
     if mapping.over_budget:
-        raise InputError(f"one copy of every matrix is {mapping.over_budget:,} crossbars above the budget")
+        what = "one copy of every matrix" if mapping.in_matrices else "what there is beside matrices"
+        raise InputError(f"{what} is {mapping.over_budget:,} crossbars above the budget")
     for what, used, each, there in (
         ("crossbars", mapping.in_tiles, chip.tile.crossbars, chip.tiles),
         ("bank crossbars", mapping.in_banks, chip.bank.crossbars, chip.banks),

@@ -186,7 +186,7 @@ class Readout:
         if self.sensing == "voltage" or self.accumulation == "analog":
             raise InputError("adc_bits is None (lossless), allowed with voltage sensing or analog accumulation: only "
                              "a number of bits")
-        inputs = self.rows_at_once(rows) // self.rows_per_input
+        inputs = larger(self.rows_at_once(rows) // self.rows_per_input, 1)  # a pair of rows is never parted
         return lossless_adc_bits(inputs, self.cell_bits, self.dac_bits, flip=self.flip, encoding=self.encoding,
                                  signed_columns=self.signed_columns)
 

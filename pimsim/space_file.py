@@ -63,7 +63,7 @@ class _Interconnect(Keys):
 
 class _Mapping(Keys):
     copies: _Axis[Copies] = None
-    budget_area_mm2: _Axis[Annotated[float, Field(gt=0.0)]] = None
+    budget_area_mm2: _Axis[Annotated[float, Field(gt=0.0, allow_inf_nan=False)]] = None
 
 
 class _SpaceFile(Keys):

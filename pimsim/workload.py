@@ -95,6 +95,11 @@ class MatMul:
         return self.count * self.rows * self.columns * self.inner
 
     @property
+    def operands(self) -> int:
+        """Numbers that go in per inference: both matrices, or the one that is multiplied by itself."""
+        return self.count * self.inner * (self.rows if self.symmetric else self.rows + self.columns)
+
+    @property
     def needed_macs(self) -> int:
         """Multiply-accumulates that are carried out: of the wanted triangle only, where the product is symmetric."""
         return self.outputs * self.inner
@@ -153,7 +158,7 @@ class Gather:
         before, total = math.inf, 0
         for rows, accesses in self.access:
             total += rows
-            if rows < 1 or total > self.rows or not 0.0 <= accesses / rows <= before:
+            if rows < 1 or total > self.rows or not (0.0 <= accesses / rows <= before and accesses < math.inf):
                 raise InputError(f"{self.name}: field 'access' has ({rows!r}, {accesses!r}), allowed: rows and "
                                  f"accesses, from the hottest rows down, at most {self.rows} rows together")
             before = accesses / rows
@@ -336,10 +341,10 @@ def _lists(value: Any, field: str, where: str) -> tuple[tuple[Any, ...], ...]:
 
 def _op_from_json(data: Any, where: str) -> Op:
     """One op from its plain form."""
-    if not isinstance(data, Mapping) or data.get("op") not in OPS:
-        found = data.get("op") if isinstance(data, Mapping) else data
+    found = data.get("op") if isinstance(data, Mapping) else data
+    if not isinstance(data, Mapping) or not isinstance(found, str) or found not in OPS:
         raise InputError(f"{where}: field 'op' is {found!r}, allowed: {', '.join(OPS)}")
-    cls = OPS[data["op"]]
+    cls = OPS[found]
     known = {field.name: field for field in fields(cls)}
     _refuse_keys(data, {"op", *known}, {name for name, f in known.items() if f.default is MISSING}, where)
     values: dict[str, Any] = {}

@@ -36,11 +36,19 @@ def chip_to_toml(choice: ChipChoice) -> str:
 
 
 def choice_from_toml(path: Path) -> ChipChoice:
-    """The genes of the chip in a file that `chip_to_toml` wrote; raises InputError naming file and key."""
+    """The genes of the chip in a file that `chip_to_toml` wrote; raises InputError naming file and key.
+
+    A file of another chip is refused: its costs would be those of a chip that it does not describe.
+    """
     try:
-        options = chip_file.chip_from_toml(path).options()
+        chip = chip_file.chip_from_toml(path)
         copies = chip_file.copies_named(str(path))
     except ChipError as error:
         raise InputError(str(error)) from None
     genes = ("rows", "columns", "cell_bits", "dac_bits", "adc_bits", "columns_per_adc")
-    return ChipChoice(**{name: options[name] for name in genes}, copies=copies)
+    options = chip.options()
+    choice = ChipChoice(**{name: options[name] for name in genes}, copies=copies)
+    if chip_of(choice) != chip:
+        raise InputError(f"{path}: describes a chip that a search cannot have chosen, allowed: preset 'isaac', tiles "
+                         f"'sized', and only {', '.join(genes)} and copies of your own")
+    return choice

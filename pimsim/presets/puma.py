@@ -115,7 +115,7 @@ def _tile() -> Tile:
 def puma() -> Chip:
     """PUMA (ASPLOS'19): 32 nm, 1 GHz, 138 tiles of 8 cores, 2208 matrix units of 8 crossbars, 62.5 W, 90.6 mm².
 
-    Its vector functional units, one a core, are the chip's vector unit. DRAM figures are on top of the paper.
+    Its vector functional units, one a core, together are the chip's vector unit. DRAM figures are on top of the paper.
     """
     scale = 32 / 45  # PUMA's own factor from 45 to 32 nm
     return Chip(
@@ -126,7 +126,8 @@ def puma() -> Chip:
         bank=Bank(crossbars=256, adders=16),  # assumption: as ISAAC's
         banks=0,
         vector_unit=VectorUnit(
-            lanes=138 * CORES,  # PUMA: one a core
+            lanes=CORES,  # PUMA: one a core
+            per_tile=True,
             energy=Quantity(2.4 * MILLI * scale / CLOCK_HZ, "J", f"{PUMA}: ALU 2.4 mW x 32/45 at 1 GHz"),
             rate=Quantity(CLOCK_HZ, "Hz", PUMA),
             area=Quantity(0.00567 * MM2 * scale, "m²", f"{PUMA}: ALU 0.00567 mm² x 32/45"),

@@ -6,7 +6,9 @@ import hashlib
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 from pimsim.chip import CHOICES, RANGES, Chip
@@ -123,5 +125,15 @@ class Task:
 
 
 def fingerprint(*parts: Any) -> str:
-    """A name for a sweep: what it depends on, in a few characters."""
-    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+    """A name for a sweep: what it depends on, the package's own code too, in a few characters.
+
+    So blocks that another version has costed are not mixed with ours.
+    """
+    return hashlib.sha256(repr((*parts, _code())).encode()).hexdigest()[:16]
+
+
+@cache
+def _code() -> str:
+    """A hash of the package's Python files."""
+    files = sorted(Path(__file__).resolve().parents[1].rglob("*.py"))
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()

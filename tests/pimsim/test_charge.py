@@ -30,7 +30,7 @@ def test_one_full_crossbar_by_hand() -> None:
     assert cost.by_component["link"] == 0.0
     # flits, hop; 8 reads, 2 pipeline cycles; result over the bus
     assert cost.cost.latency_s == pytest.approx(1024 / 32e9 + 29e-9 + 10 * 100e-9 + 512 / 384e9 + 1e-9)
-    assert cost.cost.busy_s == {"crossbars of m": pytest.approx(800e-9)}
+    assert cost.cost.busy_s == {"crossbars of m": pytest.approx(800e-9), "routers": pytest.approx(1024 / 32e9)}
 
 
 def test_full_activity_costs_the_published_ima_power() -> None:
@@ -111,6 +111,7 @@ def test_vector_unit_work_by_hand() -> None:
     cost = _charge(MatMul("d", 27, 16, 27, symmetric=True, input_bits=16))
     assert cost.by_component["vector_unit"] == pytest.approx(5616 * unit.energy.value)
     assert cost.cost.busy_s["vector_unit"] == pytest.approx(-(-5616 // 32) * 1e-9)
+    assert cost.by_component["edram"] == pytest.approx((27 * 16 + 351) * 16 * 20.45e-12 / 256)  # one matrix in
     one = _charge(Elementwise("e", "rescale", 33, input_bits=8))
     assert one.by_component["vector_unit"] == pytest.approx(66 * unit.energy.value / 2)
     assert one.cost.busy_s["vector_unit"] == pytest.approx(3e-9)

@@ -55,7 +55,7 @@ def test_a_short_file_and_settings(tmp_path: Path) -> None:
     ('preset = "isaac"\n[crossbar]\nrows = "128"', "key 'crossbar.rows' is '128', allowed: whole numbers"),
     ('preset = "isaac"\n[crossbar]\nrows = 128.0', "key 'crossbar.rows' is 128.0"),
     ('preset = "isaac"\ncrossbar = 3', "key 'crossbar' is 3"),
-    ('preset = "isaac"\n[adc]\nbits = 0', "key 'adc.bits' is 0, allowed: whole numbers from 1 to 24, or \"lossless\""),
+    ('preset = "isaac"\n[adc]\nbits = 0', "key 'adc.bits' is 0, allowed: whole numbers from 1 to 25, or \"lossless\""),
     ('preset = "isaac"\n[adc]\ncolumns_per_adc = 256', "columns_per_adc is 256, allowed: 1 to 128"),
     ('preset = "isaac"\n[adc]\nmodel = "flash"', "key 'adc.model' is 'flash', allowed: Input should be 'isaac'"),
     ('preset = "isaac"\ntiles = 0', "key 'tiles' is 0"),

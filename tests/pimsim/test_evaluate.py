@@ -137,3 +137,58 @@ def test_facts_of_a_two_million_mac_recommender() -> None:
     assert 2e6 < sum(op.macs for op in layers) < 3e6
     assert 0.8e-6 < report.dynamic_j < 3.2e-6
     assert 10e-6 < report.static_j < 830e-6
+
+
+def test_ops_share_the_router_of_their_tile() -> None:
+    """96 matrices of one crossbar each fill a tile; all their inputs pass its router, as those of a long matrix do."""
+    many = Workload("many", tuple(MatVec(f"m{i}", 128, 32) for i in range(96)))
+    one = Workload("one", (MatVec("m", 96 * 128, 32),))
+    found = [evaluate(workload, SIZED) for workload in (many, one)]
+    assert [report.mapping.tiles for report in found] == [1, 1]
+    assert [report.interval_s for report in found] == [pytest.approx(96 * 128 * 8 / 32e9)] * 2
+
+
+def test_ops_share_the_links_between_chips() -> None:
+    workload = Workload("w", tuple(MatVec(f"m{i}", 2048, 64) for i in range(200)))
+    two = evaluate(workload, FIXED, chips=2)
+    half = 200 * 2048 * 8 / 2  # bits that come from the other chip
+    assert two.total.busy_s["links"] == pytest.approx(half / (8 * 6.4e9 * 8))  # 4 links of 6.4 GB/s on each
+    assert two.interval_s == two.total.busy_s["links"] > evaluate(workload, FIXED).interval_s
+
+
+@pytest.mark.parametrize(("tables", "banks"), [(1, 1), (26, 1), (200, 4)])
+def test_tables_share_the_arrays_that_banks_read_at_a_time(tables: int, banks: int) -> None:
+    """A row of 16 numbers of 8 bits: 64 cells of 2 bits, read one after the other."""
+    workload = Workload("w", tuple(Gather(f"t{i}", 1000, 16) for i in range(tables)))
+    report = evaluate(workload, SIZED)
+    row_s = 64 * SIZED.crossbar.cell.read_time.value
+    assert report.mapping.banks == banks
+    assert report.interval_s == pytest.approx(max(row_s, tables * row_s / banks))
+    assert report.latency_s >= report.interval_s
+
+
+def test_vector_units_of_tiles_come_with_the_tiles() -> None:
+    """PUMA has one in each of 8 cores: by tile, however many there are."""
+    scaled = Workload("w", (MatVec("m", 128, 32), Elementwise("scale", "rescale", 320, 16, after=("m",))))
+    puma = presets.puma()
+    one, ten, whole = (evaluate(scaled, puma.with_tiles(tiles)) for tiles in (None, 10, 138))
+    areas = [report.by_component["vector_unit"].footprint.area_m2 for report in (one, ten, whole)]
+    assert areas == pytest.approx([8 * puma.vector_unit.area.value * tiles for tiles in (1, 10, 138)])
+    assert one.total.busy_s["vector_unit"] == pytest.approx(80e-9)  # 2 x 320 steps on 8 lanes at 1 GHz
+    assert ten.total.busy_s["vector_unit"] < one.total.busy_s["vector_unit"]
+    assert evaluate(Workload("w", (Elementwise("relu", "relu", 320),)), puma.with_tiles(None)).mapping.tiles == 1
+
+
+def test_writing_a_full_bank_takes_its_rows_in_turn() -> None:
+    workload = Workload("w", (Gather("t", 16 * 256 * 128 * 2, 16),))  # two rows to a line of 128 cells
+    report = evaluate(workload, SIZED)
+    assert report.mapping.banks == 16
+    assert report.programming.time_s == pytest.approx(256 * 128 * SIZED.crossbar.cell.write_time.value)
+
+
+def test_a_budget_below_what_stands_beside_matrices_is_refused() -> None:
+    workload = Workload("w", (Gather("t", 1_000_000, 16),))
+    with pytest.raises(InputError, match=r"what there is beside matrices is .* crossbars above the budget"):
+        evaluate(workload, SIZED, copies="budget", budget_area_m2=1e-6)
+    with pytest.raises(InputError, match="budget_area_m2 is inf, allowed: above 0, finite"):
+        evaluate(workload, SIZED, copies="budget", budget_area_m2=float("inf"))

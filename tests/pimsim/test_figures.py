@@ -27,7 +27,7 @@ def test_names_are_unique_and_every_figure_is_sourced(name: str) -> None:
 
 
 def test_a_figure_is_replaced_where_it_is() -> None:
-    chip = with_figures(ISAAC, {"edram.energy": 1.0, "sigmoid.area": 2.0, "adc.energy": (3.0,) * 24})
+    chip = with_figures(ISAAC, {"edram.energy": 1.0, "sigmoid.area": 2.0, "adc.energy": (3.0,) * 25})
     changed = {name for name, figure in figures(chip).items() if figure != figures(ISAAC)[name]}
     assert changed == {"edram.energy", "sigmoid.area", "adc.energy"}
     assert chip.tile.edram.energy.value == 1.0

@@ -203,8 +203,9 @@ def test_copies(workload: Workload, chip: Chip, caps: list[int]) -> None:
     for report in reports:
         stored = [op for op in workload.ops if isinstance(op, MatVec)]
         assert all(report.mapping.placements[op.name].copies <= op.vectors for op in stored)
-        each = total_footprint(chip.tile.parts()).area_m2
-        rest = total_footprint(chip.parts(0, report.mapping.banks, 1, dram=report.mapping.uses_dram)).area_m2
+        rest, more = (total_footprint(chip.parts(tiles, report.mapping.banks, 1, dram=report.mapping.uses_dram)).area_m2
+                      for tiles in (0, 1))
+        each = more - rest
         assert report.area_m2 == pytest.approx(rest + report.mapping.tiles * each)  # linear in tiles
 
 

@@ -128,6 +128,10 @@ def test_signed_columns_take_one_bit_more() -> None:
     pair = Readout(cell_bits=2, dac_bits=1, adc_bits=None, columns_per_adc=8, encoding="differential", flip=False)
     bits = [replace(pair, pairs=pairs).resolved_adc_bits(128) for pairs in ("converted", "subtracted", "rows")]
     assert bits == [9, 10, 9]  # two rows to an input: 64 inputs add up
+    assert replace(pair, pairs="rows", active_rows=1).resolved_adc_bits(128) == 3  # a pair is read together
+    widest = presets.isaac().with_options(rows=4096, dac_bits=8, cell_bits=4, adc_bits=None, encoding="differential",
+                                          flip=False, pairs="subtracted")
+    assert widest.crossbar.adc_bits == 25 and widest.crossbar.adc.energy_j(25) > widest.crossbar.adc.energy_j(24)
 
 
 def test_bits_that_a_phase_already_knows_are_not_converted_again() -> None:

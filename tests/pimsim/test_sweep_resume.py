@@ -71,6 +71,15 @@ def test_what_another_sweep_left_is_not_used(tmp_path: Path) -> None:
     assert polars.read_parquet(out)["rows"].unique().sort().to_list() == [64, 256]
 
 
+def test_what_another_version_has_costed_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "killed.parquet"
+    _killed("sweep_to_parquet", out)
+    monkeypatch.setattr("pimsim.sweep.space._code", lambda: "another version")
+    before: list[int] = []
+    sweep_to_parquet(WORKLOAD, SPACE, out, chunk=20, resumed=before.append)
+    assert before == []
+
+
 def test_a_sweep_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
     out = tmp_path / "x.parquet"
     out.write_text("before")

@@ -23,7 +23,7 @@ def _charge(op: Gather, plan: TablePlan, chip: Chip = SIZED) -> OpCost:
     return charge(op, place(Workload("w", (op,)), chip, tables=plan), chip)
 
 
-@pytest.mark.parametrize("s", [0.0, 0.3, 1.0, 1.05, 2.5])
+@pytest.mark.parametrize("s", [0.0, 0.3, sum([0.1] * 10), 1.0, 1.05, 2.5])  # ten tenths: the double below 1
 @pytest.mark.parametrize("n", [1, 4096, 4097, 200_000])
 def test_harmonic_numbers_equal_their_sum(n: int, s: float) -> None:
     assert harmonic(n, s) == pytest.approx(float(np.sum(np.arange(1, n + 1, dtype=np.float64) ** -s)), rel=1e-12)
@@ -138,12 +138,14 @@ def test_a_split_table_lies_between_banks_and_dram() -> None:
         hits = harmonic(int(100_000 * share), 1.05) / harmonic(100_000, 1.05)
         assert split.by_component["dram"] == pytest.approx((1 - hits) * dram.by_component["dram"])
         assert split.by_component["bank"] == pytest.approx(hits * bank.by_component["bank"])
-        assert set(split.cost.busy_s) == {"dram", "bank of t"}
+        assert set(split.cost.busy_s) == {"dram", "bank of t", "banks"}
         assert split.cost.energy_j < before
         before = split.cost.energy_j
     whole = _charge(op, TablePlan("split", hot_share=1.0))
     assert whole.by_component["bank"] == bank.by_component["bank"]
     assert whole.by_component["dram"] == 0.0
+    assert whole.cost.latency_s == bank.cost.latency_s
+    assert not place(Workload("w", (op,)), SIZED, tables=TablePlan("split", hot_share=1.0)).uses_dram
 
 
 def test_replicas_shorten_the_lookups_and_take_room() -> None:

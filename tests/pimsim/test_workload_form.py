@@ -48,6 +48,8 @@ def _changed(index: int, **changes: Any) -> dict[str, Any]:
     ({**WORKLOAD.to_json(), "ops": {}}, "field 'ops' is a dict, allowed: a list of ops"),
     (_changed(1, rows=3), "f.json, op 1: unknown field 'rows', allowed: after, input_bits"),
     (_changed(1, op="conv"), "op 1: field 'op' is 'conv', allowed: matvec, matmul, gather, elementwise"),
+    (_changed(1, op=["matvec"]), "op 1: field 'op' is ['matvec'], allowed: matvec"),
+    (_changed(0, access=[[1, float("inf")]]), "table: field 'access' has (1, inf), allowed: rows and accesses"),
     (_changed(1, inputs="16"), "op 1: field 'inputs' is '16', allowed: a whole number"),
     (_changed(1, inputs=True), "op 1: field 'inputs' is True, allowed: a whole number"),
     (_changed(1, inputs=0), "op 1: fc: field 'inputs' is 0, allowed: a whole number from 1 up"),

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from nasrec.arch import Arch, BlockChoice, Candidate, ChipChoice, Precision
 from nasrec.data.features import Features, Table
-from nasrec.hardware import baseline_workload, cost_of, measure, workload_of
+from nasrec.errors import InputError
+from nasrec.hardware import (
+    baseline_workload,
+    chip_of,
+    chip_to_toml,
+    choice_from_toml,
+    cost_of,
+    measure,
+    workload_of,
+)
 from nasrec.model.baselines import BASELINES
 from nasrec.model.linear import QuantLinear
 from nasrec.model.subnet import Subnet
@@ -144,3 +154,16 @@ def test_baselines_have_every_layer_and_table() -> None:
         assert kinds.count(MatVec) == len(model.layer_shapes())
         assert kinds.count(MatMul) == (name == "dlrm")
         assert kinds.count(Elementwise) >= 1
+
+
+def test_a_chip_file_gives_its_genes_back_and_another_chip_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "chip.toml"
+    choice = ChipChoice(rows=64, columns=32, columns_per_adc=128, copies=4)
+    file.write_text(chip_to_toml(choice))
+    again = choice_from_toml(file)
+    assert chip_of(again) == chip_of(choice) and again.copies == 4
+    sized = 'preset = "isaac"\ntiles = "sized"\n'
+    for other in ('preset = "puma"', 'preset = "isaac"', sized + '[readout]\nencoding = "differential"\nflip = false'):
+        file.write_text(other)
+        with pytest.raises(InputError, match=r"chip\.toml: describes a chip that a search cannot have chosen, allowed"):
+            choice_from_toml(file)
