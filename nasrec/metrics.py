@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nasrec.errors import InputError
+
+UNUSABLE = 1e6
+"""Log loss, in nats, that a search takes for that of a network whose logits are not finite: it ranks last, and can be
+written down, as infinity and NaN cannot."""
 
 
 def row_losses(logits: ArrayLike, labels: ArrayLike) -> NDArray[np.float64]:
@@ -24,6 +30,11 @@ def row_losses(logits: ArrayLike, labels: ArrayLike) -> NDArray[np.float64]:
 def log_loss(logits: ArrayLike, labels: ArrayLike) -> float:
     """Return the mean log loss (binary cross-entropy, nats per row) of `logits` [N] against 0/1 `labels` [N]."""
     return float(row_losses(logits, labels).mean())
+
+
+def usable(loss: float) -> float:
+    """`loss`, or `UNUSABLE` where it is not finite."""
+    return loss if math.isfinite(loss) else UNUSABLE
 
 
 def auc(scores: ArrayLike, labels: ArrayLike) -> float | None:

@@ -16,7 +16,7 @@ from nasrec.data.dataset import Dataset
 from nasrec.data.features import Features
 from nasrec.errors import InputError
 from nasrec.hardware import EMBEDDING_BITS, HardwareCost, arithmetic_of, cost_of, measure
-from nasrec.metrics import auc, log_loss
+from nasrec.metrics import auc, log_loss, usable
 from nasrec.model.arithmetic import Arithmetic
 from nasrec.model.baselines import Baseline
 from nasrec.model.subnet import Subnet
@@ -76,7 +76,7 @@ class CandidateScorer:
         tune_head(subnet, self._fine_tune, self.options)
         subnet.embeddings = self._stored_tables
         loss, area_under_curve = judge(subnet, self._validation, arithmetic_of(candidate.chip))
-        return Score(loss, area_under_curve, hardware)
+        return Score(usable(loss), area_under_curve, hardware)
 
 
 def tune_head(subnet: Subnet, rows: Dataset, options: ScoreOptions) -> None:

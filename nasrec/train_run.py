@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -145,7 +148,7 @@ def _train(
     encoder: KeptEncoder,
     embedding_std: float | None,
 ) -> TrainLog:
-    rows, start = data.split("train"), {"embedding_std": embedding_std}
+    rows, start = data.split("train"), {"embedding_std": embedding_std, "model": _described(model)}
     if isinstance(model, Supernet):
         return train_supernet(
             model, rows, options, checkpoint=checkpoint, progress=progress, device=device, encoder=encoder, start=start
@@ -161,6 +164,15 @@ def _train(
         encoder=encoder,
         start=start,
     )
+
+
+def _described(model: Model) -> str:
+    """What a checkpoint belongs to: shapes alone would let one architecture go on with the weights of another."""
+    if not isinstance(model, (Supernet, Subnet)):
+        return type(model).__name__
+    facts = asdict(model.space) if isinstance(model, Supernet) else model.arch.to_json()
+    digest = sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+    return f"{type(model).__name__} {digest[:16]}"
 
 
 def _tested(name: str, model: Model, data: Prepared, device: str) -> dict[str, Any]:

@@ -132,11 +132,13 @@ class Encoder:
     def digest(self) -> str:
         """A text that two encoders share only if they give every row the same inputs."""
         found = hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode())
-        for field in self.fields:
+        for number, field in enumerate(self.fields):
             if isinstance(field, Vocabulary):
+                found.update(f"field {number}: ".encode())
                 for begin in range(0, len(field.values), DIGEST_VALUES):
                     part = field.values.slice(begin, DIGEST_VALUES)
-                    found.update((b"\n" if begin else b"") + "\n".join(part).encode())
+                    lengths = part.str.len_bytes().cast(pl.String)  # before each value: none runs into the next
+                    found.update("".join(lengths + ":" + part).encode())
         return found.hexdigest()
 
     def to_json(self) -> dict[str, Any]:

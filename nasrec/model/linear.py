@@ -36,6 +36,10 @@ class _Stored:
     scale: Tensor
     column_sums: Tensor
 
+    def serves(self, version: int, precision: Precision, device: torch.device) -> bool:
+        """Whether the weights are still these, at these bits and on that device."""
+        return (self.version, self.precision, self.scale.device) == (version, precision, device)
+
 
 class QuantLinear(Weights):
     """y = x Wᵀ + b over the last dimension of x, W [outputs, inputs], with weights and inputs of `precision`.
@@ -76,7 +80,8 @@ class QuantLinear(Weights):
         self.recording = False
         self.arithmetic: Arithmetic | None = None
         self.agree: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None = None
-        self._sample: Tensor | None = None
+        self.register_buffer("_sample", None, persistent=False)  # a buffer, so that it goes where the weights go
+        self._sample: Tensor | None
         self._stored: _Stored | None = None
 
     @property
@@ -152,7 +157,7 @@ class QuantLinear(Weights):
         vectors = x.reshape(-1, x.shape[-1])
         bits = precision.input_bits
         encoded = input_codes(vectors, low, high, bits)
-        if self._stored is None or self._stored.version != self.weight_version or self._stored.precision != precision:
+        if self._stored is None or not self._stored.serves(self.weight_version, precision, x.device):
             sample = encoded if self._sample is None else input_codes(self._sample, low, high, bits)
             self._stored = self._program(arithmetic, _unsigned(sample.codes), precision)
         stored = self._stored

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from nasrec.data.features import Features
 from nasrec.hardware import workload_of
 from nasrec.liveness import canonical
 from nasrec.memory import peak_memory
+from nasrec.metrics import usable
 from nasrec.nas.options import EvolutionOptions
 from nasrec.nas.run import SearchRun
 from nasrec.nas.score import ArchCost, ArchScore, ArchScorer
@@ -46,7 +48,8 @@ def score_all(
         if key in before:
             score, cost, peak = before[key], None, 0
         else:
-            score, cost, peak = futures[key].result()
+            found, cost, peak = futures[key].result()
+            score = replace(found, log_loss=usable(found.log_loss), log_loss_before=usable(found.log_loss_before))
             before[key] = score
         yield Trial(arch, value_of(score, macs[arch], run.options.evolution), score, macs[arch], cost), peak
 

@@ -102,7 +102,8 @@ def run_study(
     """Evaluate candidates until the study holds `evaluations` finished trials.
 
     `score` measures one candidate. With `targets` (energy, latency, area) the study has one objective,
-    `targeted_score`; without, the four of `OBJECTIVES`. Several processes may run this on one journal.
+    `targeted_score`; without, the four of `OBJECTIVES`. One process at a time may run this on a journal: what comes
+    next follows from the trials that are finished.
     """
     distributions = distributions_of(space)
     while (finished := len(finished_trials(study))) < evaluations:

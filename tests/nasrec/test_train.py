@@ -11,14 +11,17 @@ import torch
 from rows_in_memory import FEATURES, Rows, first_order_rows
 from torch import nn
 
-from nasrec.arch import Precision
+from nasrec.arch import Arch, BlockChoice, Precision
+from nasrec.arch_file import read_arch, write_arch
+from nasrec.data.prepare import prepare
+from nasrec.data.synthetic import SyntheticLog
 from nasrec.errors import InputError
 from nasrec.metrics import log_loss
 from nasrec.model.baselines import DLRM, LogisticRegression
 from nasrec.model.optimizer import weights_of
 from nasrec.model.subnet import Subnet
 from nasrec.model.supernet import Supernet
-from nasrec.space import Space
+from nasrec.space import FULL, Space
 from nasrec.train import (
     TrainingDiverged,
     TrainLog,
@@ -28,6 +31,7 @@ from nasrec.train import (
     train_supernet,
 )
 from nasrec.train_options import PATH_WARMUPS
+from nasrec.train_run import train_model
 
 SPACE = Space("tiny", blocks=3, dense_widths=(8, 16), sparse_widths=(4, 6), weight_bits=(4, 8), input_bits=(4, 8))
 ROWS, _ = first_order_rows(700)
@@ -259,3 +263,17 @@ def test_options_round_trip():
 def test_log_is_plain():
     log = TrainLog(2, 3, ((1, 0.5),), (), 1)
     assert log.to_json() == {"steps": 2, "rows": 3, "losses": ((1, 0.5),), "scores": (), "best_epoch": 1}
+
+
+def test_the_checkpoint_of_another_architecture_is_refused_though_its_shapes_agree(tmp_path: Path):
+    """Left and right of a gating exchanged: the same tensors, another network."""
+    data = prepare(SyntheticLog(400, 0), tmp_path / "data", seed=0)
+    block = BlockChoice(("gating",), ("efc",), (0,), (0,), 1, 2, 16, 16, dsi=False, fm=False)
+    fc = replace(block, dense_ops=("fc",), left=0, right=0)
+    for name, last in (("a", block), ("b", replace(block, left=2, right=1))):
+        write_arch(tmp_path / f"{name}.json", Arch((fc, fc, last)), data.features)
+    trained = train_model(str(tmp_path / "a.json"), data, tmp_path / "out", TrainOptions(), space=FULL)
+    with pytest.raises(InputError, match=r"from a training with model 'Subnet [0-9a-f]{16}', this one has 'Subnet"):
+        train_model(str(tmp_path / "b.json"), data, tmp_path / "out", TrainOptions(), space=FULL)
+    assert read_arch(tmp_path / "out" / "arch.json").arch == Arch((fc, fc, block))
+    assert train_model(str(tmp_path / "a.json"), data, tmp_path / "out", TrainOptions(), space=FULL) == trained

@@ -115,6 +115,18 @@ def test_saved_and_loaded_it_encodes_alike(tmp_path: Path, categories: str) -> N
     assert np.array_equal(before.ids, after.ids) and np.array_equal(before.bags["g"][0], after.bags["g"][0])
 
 
+@pytest.mark.parametrize("values", [(["a"], ["bc"]), (["ab\nc"], ["d"]), (["ab"], ["d"])])
+def test_different_vocabularies_have_different_digests(values: tuple[list[str], list[str]]) -> None:
+    schema = Schema((Column("y", "label"), Column("a", "category"), Column("b", "category")))
+
+    def digest(*values: list[str]) -> str:
+        fields = tuple(Vocabulary(name, pl.Series(list(found))) for name, found in zip("ab", values, strict=True))
+        return Encoder(schema, EncodingOptions(), fields, (1.0, 1.0)).digest()
+
+    assert digest(*values) != digest(["ab"], ["c"])
+    assert digest(["ab", "c"], ["d"]) != digest(["ab\nc"], ["d"]) != digest(["ab"], ["cd"])
+
+
 def test_a_damaged_encoder_is_refused(tmp_path: Path) -> None:
     fit(min_count=1).save(tmp_path)
     stored = tmp_path / "encoder.json"

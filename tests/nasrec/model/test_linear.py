@@ -86,6 +86,22 @@ def test_crossbar_arithmetic_without_error_equals_fake_quantisation(bits: tuple[
     assert len(arithmetic.programmed) == 2
 
 
+def test_what_a_crossbar_is_programmed_for_goes_where_the_weights_go() -> None:
+    """Calibrated on one device and judged on another: meta stands for a GPU."""
+    layer, arithmetic = layer_of(Precision(8, 8)), Exact()
+    calibrate(layer, torch.randn(5, 9))
+    assert not any("sample" in name for name in layer.state_dict())
+    assert {buffer.device.type for buffer in layer.to("meta").buffers()} == {"meta"}
+    layer = layer_of(Precision(8, 8))
+    x = torch.randn(5, 9)
+    calibrate(layer, x)
+    layer.eval().compute_as(arithmetic)
+    layer(x)
+    stored = layer._stored
+    assert stored.serves(layer.weight_version, layer.precision, x.device)
+    assert not stored.serves(layer.weight_version, layer.precision, torch.device("meta"))
+
+
 def test_arithmetic_is_left_out_in_training_and_where_not_quantised() -> None:
     x, arithmetic = torch.randn(3, 9), Exact()
     for precision, training in ((Precision(8, 8), True), (Precision(8, 32), False), (Precision(), False)):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
@@ -9,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pytest
 
 from nasrec.arch import Arch
 from nasrec.data.features import Features, Table
@@ -16,6 +19,7 @@ from nasrec.hardware import workload_of
 from nasrec.nas.evaluate import Found, score_all
 from nasrec.nas.options import EvolutionOptions
 from nasrec.nas.score import ArchCost, ArchScore
+from nasrec.nas.trials import Trials
 from nasrec.space import Space
 
 FEATURES = Features(dense=2, tables=(Table("C0", 10), Table("C1", 10)))
@@ -27,13 +31,15 @@ COST = ArchCost(0.0, 0.0, 0.0, 0.0)
 class Pool:
     """Scores at once, and remembers in which order it was asked."""
 
-    def __init__(self) -> None:
+    def __init__(self, log_loss: float | None = None) -> None:
         self.asked: list[Arch] = []
+        self.log_loss = log_loss
 
     def submit(self, call: Callable[..., Found], folder: Path, arch: Arch) -> Future[Found]:
         self.asked.append(arch)
         future: Future[Found] = Future()
-        future.set_result((ArchScore(len(self.asked) / 100, None, 0.7), COST, 5))
+        log_loss = len(self.asked) / 100 if self.log_loss is None else self.log_loss
+        future.set_result((ArchScore(log_loss, None, 0.7 if self.log_loss is None else log_loss), COST, 5))
         return future
 
 
@@ -51,3 +57,17 @@ def test_dearest_first_among_neighbours_and_results_in_order() -> None:
         together = pool.asked[start : start + GROUP]
         macs = [workload_of(arch, FEATURES).macs for arch in together]
         assert set(together) == set(different[start : start + GROUP]) and macs == sorted(macs, reverse=True)
+
+
+@pytest.mark.parametrize("log_loss", [math.nan, math.inf])
+def test_a_network_without_a_finite_loss_ranks_last_and_is_kept(log_loss: float, tmp_path: Path) -> None:
+    archs = [SPACE.sample(np.random.default_rng(seed)) for seed in (0, 1)]
+    run: Any = SimpleNamespace(folder=Path(), options=SimpleNamespace(evolution=EvolutionOptions()))
+    trials = Trials(tmp_path / "journal.log", SPACE)
+    for arch, pool in zip(archs, (Pool(log_loss), Pool(0.9)), strict=True):
+        asked: Any = pool
+        for trial, _ in score_all([arch], trials.known, run, FEATURES, asked):
+            trials.append(trial)
+    again = Trials(tmp_path / "journal.log", SPACE).known
+    assert again == trials.known and min(again, key=lambda trial: trial.value).arch == archs[1]
+    json.dumps([trial.to_json() | {"value": trial.value} for trial in again], allow_nan=False)
