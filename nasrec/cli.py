@@ -14,6 +14,7 @@ from rich.table import Table
 
 from nasrec.cli_arch import arch_app
 from nasrec.cli_rank import rank
+from nasrec.cli_resume import refuse_beside_resume
 from nasrec.cli_search import search
 from nasrec.cli_train import process_of_team, refuse_team, train
 from nasrec.errors import InputError, Stopped, TrainingDiverged, WorkerLost
@@ -38,6 +39,7 @@ def _any_command(context: typer.Context) -> None:
 
 @app.command()
 def codesign(
+    context: typer.Context,
     data: Annotated[
         str, typer.Option(help="synthetic[:rows=N,seed=S], criteo|avazu|kdd:FILE, table:SCHEMA.toml, prepared:DIR")
     ] = "synthetic",
@@ -55,6 +57,7 @@ def codesign(
     from nasrec.workers import cores
 
     if resume is not None:
+        refuse_beside_resume(context, "workers")
         run = Run.open(resume)
         run = replace(run, workers=workers or run.workers)
     else:
@@ -153,6 +156,10 @@ def main() -> None:
         _fail(str(error), 3)
     except Stopped as error:
         _fail(str(error), error.code)
+    except ValueError as error:
+        if type(error).__module__ != "pimsim.errors":  # its InputError; imported, it would slow every command
+            raise
+        _fail(str(error), 2)
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         _fail(f"{place}{error.strerror or error}", 2)

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from nasrec.cli_resume import refuse_beside_resume
 from nasrec.errors import InputError, Stopped, WorkerLost
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ _output = Console(soft_wrap=True)
 
 
 def rank(
+    context: typer.Context,
     data: Annotated[
         str, typer.Option(help="criteo|avazu|kdd:FILE, table:SCHEMA.toml, prepared:DIR, synthetic[:rows=N,seed=S]")
     ] = "synthetic",
@@ -49,6 +51,7 @@ def rank(
     if chosen is None:
         raise InputError(f"--part {part}: allowed are {', '.join(PARTS)}")
     if resume is not None:
+        refuse_beside_resume(context, "part", "workers")
         run = RankRun.open(resume)
         run = replace(run, workers=workers or run.workers)
     else:

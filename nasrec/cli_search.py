@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from nasrec.cli_resume import refuse_beside_resume
 from nasrec.errors import InputError, Stopped, WorkerLost
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ _output = Console(soft_wrap=True)
 
 
 def search(
+    context: typer.Context,
     data: Annotated[
         str, typer.Option(help="synthetic[:rows=N,seed=S], criteo|avazu|kdd:FILE, table:SCHEMA.toml, prepared:DIR")
     ] = "synthetic",
@@ -43,6 +45,7 @@ def search(
     from nasrec.workers import cores
 
     if resume is not None:
+        refuse_beside_resume(context, "workers")
         run = SearchRun.open(resume)
         run = replace(run, workers=workers or run.workers)
     else:

@@ -14,6 +14,12 @@ from nasrec.errors import InputError
 TEMPORARY = ".*.tmp"  # what `atomic_path` calls a file that is not whole yet: .NAME.PROCESS.tmp
 
 
+def require_file_name(path: Path) -> None:
+    """InputError where `path` is a folder and so no place for a file."""
+    if not path.name or path.is_dir():
+        raise InputError(f"{path}: is a folder, expected the name of a file")
+
+
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it to `path` when the block succeeds, delete it when it fails.
@@ -21,6 +27,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     The data are flushed to disk before the rename, so a crash leaves the old file or the new one, never a part.
     An OSError that names no file (a full disk) is raised again with the name of this one.
     """
+    require_file_name(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:

@@ -50,7 +50,7 @@ class TrainOptions:
             ("eps", "positive numbers", 0 < self.eps < math.inf),
             ("clip_norm", "positive numbers", self.clip_norm > 0),
             ("warmup", "fractions from 0 to 1", 0 <= self.warmup <= 1),
-            ("seed", "whole numbers from 0", self.seed >= 0),
+            ("seed", "whole numbers from 0 to 2^63 - 1", 0 <= self.seed < 2**63),
             ("patience", "whole numbers from 1, or none", self.patience is None or self.patience >= 1),
             ("stop_after", "whole numbers from 1, or none", self.stop_after is None or self.stop_after >= 1),
             ("full_path_steps", "whole numbers from 0", self.full_path_steps >= 0),

@@ -19,7 +19,7 @@ from nasrec.checkpoint import load_encoder, restore_file, save_weights
 from nasrec.data.encoder import Encoder
 from nasrec.data.features import Features
 from nasrec.data.keepsake import VOCABULARY, KeptEncoder, keep_encoder
-from nasrec.data.prepared import Prepared
+from nasrec.data.prepared import PREPARED_JSON, Prepared
 from nasrec.distributed import team
 from nasrec.errors import InputError
 from nasrec.files import read_json, remove_leftovers, write_json
@@ -31,6 +31,7 @@ from nasrec.model.supernet import Supernet
 from nasrec.model.untrained import untrained
 from nasrec.predict import predict
 from nasrec.progress import Stage, stage
+from nasrec.run import RUN_JSON
 from nasrec.space import FULL, Space
 from nasrec.train import TrainLog, TrainOptions, train_subnet, train_supernet
 
@@ -91,7 +92,15 @@ def train_model(
 
 
 def _opened(folder: Path, data: Prepared) -> KeptEncoder:
-    """Make the training's folder, if it is new, and keep the encoder of `data` there."""
+    """Make the training's folder, if it is new, and keep the encoder of `data` there.
+
+    InputError for a folder that something else is in: its files would be taken for the training's, and the reverse.
+    """
+    own = (VOCABULARY, CHECKPOINT, WEIGHTS, RESULT)
+    foreign = [name for name in (RUN_JSON, PREPARED_JSON) if (folder / name).exists()]
+    if foreign or (folder.is_dir() and any(folder.iterdir()) and not any((folder / name).exists() for name in own)):
+        what = f"holds {foreign[0]}" if foreign else "not empty"
+        raise InputError(f"{folder}: {what}, and is no training's folder: choose another --out")
     folder.mkdir(parents=True, exist_ok=True)
     remove_leftovers(folder)
     return keep_encoder(folder / VOCABULARY, data.folder)

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from pimsim.cost import EXECUTIONS, GATINGS
 from pimsim.errors import InputError
-from pimsim.files import read_workload
+from pimsim.files import read_workload, require_file_name
 from pimsim.space_file import space_from_toml
 from pimsim.sweep import Threads, front_to_parquet, sweep_to_parquet
 from pimsim.sweep.cluster import Cluster
@@ -49,6 +49,7 @@ def sweep_command(
     for option, value, allowed in (("--gating", gating, GATINGS), ("--execution", execution, EXECUTIONS)):
         if value not in allowed:
             raise InputError(f"{option} {value}: allowed: {', '.join(allowed)}")
+    _require_other(out, {"WORKLOAD": workload, "--space": space})
     network, designs = read_workload(workload), space_from_toml(space)
     settings: dict[str, Any] = {"chips": chips, "dram": dram, "gating": gating, "execution": execution}
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
@@ -84,6 +85,14 @@ def sweep_command(
                         f"{len(designs) - found:,} impossible ones left out: {out}")
 
 
+def _require_other(out: Path, inputs: dict[str, Path | None]) -> None:
+    """InputError where what is to be written is a folder, or one of the files that are read."""
+    require_file_name(out)
+    for name, path in inputs.items():
+        if path is not None and out.resolve() == path.resolve():
+            raise InputError(f"--out {out}: is {name} too, allowed: another file")
+
+
 class _Rate(ProgressColumn):
     """Designs per second of late."""
 
@@ -112,6 +121,7 @@ def pareto_command(
     """Show the designs of a sweep that no other design beats."""
     if out.suffix not in (".html", ".png"):
         raise InputError(f"--out {out}: allowed: a name that ends in .html or .png")
+    _require_other(out, {"DESIGNS": designs, "--workload": workload, "--space": space})
     if uncertainty and (workload is None or space is None):
         raise InputError("--uncertainty: needs --workload and --space, those of the sweep")
     found = read_front(designs, tuple(objectives.split(",")))

@@ -12,9 +12,16 @@ from pimsim.errors import InputError
 from pimsim.workload import Workload
 
 
+def require_file_name(path: Path) -> None:
+    """InputError where `path` is a folder and so no place for a file."""
+    if not path.name or path.is_dir():
+        raise InputError(f"{path}: is a folder, expected the name of a file")
+
+
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it when the block succeeds, delete it when it fails."""
+    require_file_name(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:

@@ -167,6 +167,31 @@ def test_folders_that_cannot_be_used(tmp_path: Path, finished_run: Path) -> None
     assert "run.json: no such file" in refused(call("nasrec", "codesign", "--resume", "nothing", cwd=tmp_path))
     assert "summary.json: no such file" in refused(call("nasrec", "report", "nothing", cwd=tmp_path))
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+    data = finished_run / "data"
+    before = sorted(finished_run.rglob("*"))
+    for folder, what in ((finished_run, "holds run.json"), (data, "holds prepared.json"), (tmp_path, "not empty")):
+        line = refused(call("nasrec", "train", "dlrm", "--data", data, "--out", folder))
+        assert line == f"nasrec: {folder}: {what}, and is no training's folder: choose another --out"
+    assert sorted(finished_run.rglob("*")) == before
+
+
+@pytest.mark.parametrize(("command", "option"), [
+    ("codesign", ("--data", "synthetic")), ("search", ("--set", "seed=3")), ("rank", ("--preset", "fast")),
+])  # fmt: skip
+def test_options_that_a_resumed_run_would_not_heed(command: str, option: tuple[str, str], tmp_path: Path) -> None:
+    line = refused(call("nasrec", command, "--resume", tmp_path, *option))
+    assert line.startswith(f"nasrec: {option[0]} stands beside --resume, whose run goes on with what it began with")
+
+
+def test_a_seed_beyond_what_a_generator_takes(tmp_path: Path, finished_run: Path) -> None:
+    call_of = ("nasrec", "train", "dlrm", "--data", finished_run / "data", "--out", tmp_path / "t", "--seed", 2**63)
+    assert f"training option seed is {2**63}: allowed are whole numbers from 0 to" in refused(call(*call_of))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_architecture_without_inputs_is_refused_by_either_package(finished_run: Path) -> None:
+    arch = next(finished_run.rglob("arch.json"))
+    assert refused(call("nasrec", "arch", "show", arch, "--dense", 0, "--sparse", 0)).startswith("nasrec: ")
 
 
 # Damage in a run's folder

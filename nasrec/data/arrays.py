@@ -75,13 +75,18 @@ class Arrays:
             raise InputError(f"{folder}: prepared.json describes other inputs than dense.npy and ids.npy hold")
 
     def batch(self, rows: NDArray[np.int64]) -> Batch:
-        """The rows with numbers `rows`, int64 [B]; raises InputError for an id beyond its table."""
+        """The rows with numbers `rows`, int64 [B]; raises InputError for a row, id or label that cannot be."""
+        self._check_rows(rows)
         ids = self._ids[rows].astype(np.int64)
         bad = (ids < 0) | (ids >= self._limits)
         if bad.any():
             where, column = (int(axis[0]) for axis in np.nonzero(bad))
             raise self._beyond("ids.npy", int(rows[where]), self._plain[column], int(ids[where, column]))
-        dense, labels = self._dense[rows], self.labels[rows].astype(np.float32)
+        found = self.labels[rows]
+        if found.max(initial=0) > 1:
+            row = int(rows[np.argmax(found)])
+            raise InputError(f"{self._folder / 'labels.npy'}, row {row}: label {found.max()}, expected 0 or 1")
+        dense, labels = self._dense[rows], found.astype(np.float32)
         if not self._bags:
             return Batch(dense, ids, None, labels)
         flat, lengths = [], []
@@ -96,6 +101,7 @@ class Arrays:
 
     def fetch(self, rows: NDArray[np.int64]) -> None:
         """Bring the ascending row numbers `rows` from the disk into memory, in one sweep over each file."""
+        self._check_rows(rows)
         for array in (self.labels, self._dense[:, :1], self._ids[:, :1]):
             array[rows].max(initial=0)
         for ids, begins in self._bags.values():
@@ -105,6 +111,14 @@ class Arrays:
         """Take what was read so far out of this process's memory: a log is larger than what a model needs of it."""
         for array in (self.labels, self._dense, self._ids, *(part for bags in self._bags.values() for part in bags)):
             release(array)
+
+    def _check_rows(self, rows: NDArray[np.int64]) -> None:
+        last = len(self.labels) - 1
+        if rows.size and not 0 <= rows.min() <= rows.max() <= last:
+            beyond = int(rows.max() if rows.max() > last else rows.min())
+            raise InputError(
+                f"{self._folder}: train.npy, validation.npy or test.npy has row {beyond}, expected 0 to {last}"
+            )
 
     def _bag(self, table: int, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         ids, offsets = self._bags[table]

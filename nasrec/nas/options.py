@@ -18,10 +18,10 @@ class NasSpaceOptions(SpaceOptions):
     """The architectures: a whole NASRec space in float, unless cut."""
 
     blocks: Annotated[int, Field(ge=1, le=7)] = 7
-    dense_widths: tuple[Count, ...] = DENSE_WIDTHS
-    sparse_widths: tuple[Count, ...] = SPARSE_WIDTHS
-    weight_bits: tuple[Bits, ...] = (32,)
-    input_bits: tuple[Bits, ...] = (32,)
+    dense_widths: Annotated[tuple[Count, ...], Field(min_length=1)] = DENSE_WIDTHS
+    sparse_widths: Annotated[tuple[Count, ...], Field(min_length=1)] = SPARSE_WIDTHS
+    weight_bits: Annotated[tuple[Bits, ...], Field(min_length=1)] = (32,)
+    input_bits: Annotated[tuple[Bits, ...], Field(min_length=1)] = (32,)
 
 
 class NasSupernetOptions(Section):

@@ -52,6 +52,8 @@ def _loaded(path: Path, shapes: Mapping[str, Sequence[int]]) -> onnx.ModelProto:
         raise InputError(f"{path}: no such file")
     try:
         model = onnx.load(path, load_external_data=False)
+        if not model.graph.node:
+            raise InputError(f"{path}: not an ONNX model, or one without operators")
         for tensor in model.graph.initializer:
             if external_data_helper.uses_external_data(tensor):
                 _read_if_small(tensor, path.parent)

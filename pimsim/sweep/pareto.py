@@ -23,6 +23,8 @@ class Front:
         for name in objectives:
             if name not in FIGURES:
                 raise InputError(f"objectives has {name!r}, allowed: {', '.join(FIGURES)}")
+        if len(set(objectives)) < len(objectives):
+            raise InputError(f"objectives has {', '.join(objectives)}, allowed: every figure once")
         if not objectives:
             raise InputError("objectives is empty, allowed: one or more figures")
         self.objectives = objectives

@@ -62,6 +62,8 @@ def read_front(path: Path, objectives: tuple[str, ...], *, piece: int = PIECE) -
         if name not in schema:
             there = ", ".join(column for column in schema if column in FIGURES)
             raise InputError(f"{path}: objectives has {name!r}, allowed: {there}")
+        if not schema[name].is_numeric():
+            raise InputError(f"{path}: column {name!r} holds {schema[name]}, allowed: numbers")
     if not designs:
         raise InputError(f"{path}: holds no designs")
     front = Front(objectives)
@@ -70,6 +72,11 @@ def read_front(path: Path, objectives: tuple[str, ...], *, piece: int = PIECE) -
     for start in range(0, designs, piece):
         part = scan.slice(start, piece).select(objectives).collect()
         points = [part[name].cast(polars.Float64).to_numpy() for name in objectives]
+        for name, values in zip(objectives, points, strict=True):
+            if not np.isfinite(values).all():  # nothing would beat it
+                row = int(np.flatnonzero(~np.isfinite(values))[0])
+                found = part[name][row]
+                raise InputError(f"{path}: column {name!r}, row {start + row}: {found}, allowed: finite numbers")
         best = best_of(points, front.points(front.columns) if front.columns else [])
         kept = {name: values[best] for name, values in zip(objectives, points, strict=True)}
         front.add({"row": best + start, **kept})

@@ -84,6 +84,18 @@ def test_bad_input_is_one_line_and_exit_code_2(arguments: list[str], message: st
     assert captured.out == ""
 
 
+def test_a_sweep_does_not_overwrite_what_it_reads(workload: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                                  capsys: pytest.CaptureFixture[str]) -> None:
+    space = tmp_path / "space.toml"
+    space.write_text('[chip]\npreset = "isaac"\ntiles = "sized"\n[crossbar]\nrows = [64, 128]\n')
+    before = workload.read_bytes(), space.read_bytes()
+    for out, message in ((workload, "is WORKLOAD too, allowed: another file"), (space, "is --space too"),
+                         (tmp_path, "is a folder, expected the name of a file")):
+        assert _run(monkeypatch, "sweep", workload, "--space", space, "--out", out) == 2
+        assert message in capsys.readouterr().err
+    assert (workload.read_bytes(), space.read_bytes()) == before
+
+
 @pytest.mark.parametrize(("text", "message"), [
     ("", "line 1: not valid JSON"), ("{", "not valid JSON"), ("[1]", "is a list"), ("[" * 100_000, "nested too deeply"),
     ("\xff", "not UTF-8 text")])

@@ -154,6 +154,12 @@ def test_weights_in_a_missing_file(path: Path) -> None:
     assert [op.op for op in workload_from_onnx(path).ops] == ["matvec", "elementwise"]
 
 
+def test_an_empty_file_is_no_network(path: Path) -> None:
+    path.write_bytes(b"")
+    with pytest.raises(InputError, match="not an ONNX model, or one without operators"):
+        workload_from_onnx(path)
+
+
 def test_unknown_operators(path: Path) -> None:
     save(path, [node("Relu", "x", "a"), node("Det", "a", "y")], {"x": [2, 3, 3]}, [])
     with pytest.raises(InputError) as caught:

@@ -87,7 +87,8 @@ def test_command(points: Path, tmp_path: Path) -> None:
     ("front.pdf", "area_m2", "allowed: a name that ends in .html or .png"),
     ("front.html", "speed", "objectives has 'speed', allowed: energy_j, latency_s, area_m2"),
     ("front.html", "rows", "objectives has 'rows', allowed: energy_j"),
-    ("front.html", "", "objectives has '', allowed: energy_j")])
+    ("front.html", "", "objectives has '', allowed: energy_j"),
+    ("front.html", "area_m2,area_m2", "objectives has area_m2, area_m2, allowed: every figure once")])
 def test_what_cannot_be_shown_is_refused(points: Path, out: str, objectives: str, message: str,
                                          tmp_path: Path) -> None:
     called = CliRunner().invoke(app, ["pareto", str(points), "--objectives", objectives, "--out", str(tmp_path / out)])
@@ -101,6 +102,13 @@ def test_files_without_designs_are_refused(tmp_path: Path) -> None:
     broken.write_text("no")
     polars.DataFrame({"area_m2": []}, schema={"area_m2": polars.Float64}).write_parquet(empty)
     absent = tmp_path / "absent.parquet"
-    for path, message in ((broken, "not a Parquet file"), (empty, "holds no designs"), (absent, "no such file")):
+    words, gap, none = (tmp_path / f"{name}.parquet" for name in ("words", "gap", "none"))
+    polars.DataFrame({"area_m2": ["large"]}).write_parquet(words)
+    polars.DataFrame({"area_m2": [1.0, float("nan")]}).write_parquet(gap)
+    polars.DataFrame({"area_m2": [1.0, 2.0, None]}).write_parquet(none)
+    for path, message in ((broken, "not a Parquet file"), (empty, "holds no designs"), (absent, "no such file"),
+                          (words, "column 'area_m2' holds String, allowed: numbers"),
+                          (gap, "column 'area_m2', row 1: nan, allowed: finite numbers"),
+                          (none, "column 'area_m2', row 2: None, allowed: finite numbers")):
         with pytest.raises(InputError, match=message):
             read_front(path, ("area_m2",))

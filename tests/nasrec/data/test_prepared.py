@@ -122,6 +122,23 @@ def test_an_id_beyond_its_table_is_named(copy: Path, bad: int) -> None:
         data.batch(slice(40, 50))
 
 
+def test_a_label_that_is_none_is_named(copy: Path) -> None:
+    labels = np.load(copy / "labels.npy")
+    labels[7] = 7
+    np.save(copy / "labels.npy", labels)
+    with pytest.raises(InputError, match=r"labels\.npy, row 7: label 7, expected 0 or 1"):
+        Prepared.open(copy).split("all").batch(slice(0, 20))
+
+
+@pytest.mark.parametrize("bad", [-1, 10**6])
+def test_a_row_that_is_not_there_is_named(copy: Path, bad: int) -> None:
+    rows = np.load(copy / "train.npy")
+    rows[3] = bad
+    np.save(copy / "train.npy", rows)
+    with pytest.raises(InputError, match=rf"has row {bad}, expected 0 to "):
+        Prepared.open(copy).split("train").batch(slice(0, 20))
+
+
 def test_an_unknown_split(whole: Path) -> None:
     with pytest.raises(InputError, match="split 'dev', allowed are train, validation, test and all"):
         Prepared.open(whole).split("dev")
