@@ -30,6 +30,21 @@ def mean_groups(rows: int, at_once: int, driven: float) -> float:
     return 1.0 + math.fsum(float(bdtrc(start, rows, driven)) for start in range(at_once, rows, at_once))
 
 
+def mean_most_groups(full: int, rows: int, last: int, at_once: int, driven: float) -> float:
+    """Mean of the most groups that any of `full` blocks of `rows` rows and one of `last` needs (see `mean_groups`).
+
+    By counting: the sum over j of 1 - P(no block has more than j·at_once driven rows); blocks are independent.
+    """
+    from scipy.special import bdtrc
+
+    def within(start: int, held: int) -> float:
+        return 1.0 - float(bdtrc(start, held, driven)) if start < held else 1.0
+
+    most = max(rows if full else 0, last)
+    return 1.0 + math.fsum(1.0 - within(start, rows) ** full * within(start, last)
+                           for start in range(at_once, most, at_once))
+
+
 def lossless_adc_bits(active_rows: Count, cell_bits: Count, dac_bits: Count, *, flip: bool = True,
                       encoding: Encoding = "offset", signed_columns: bool = False) -> Count:
     """ADC bits that lose nothing when `active_rows` cells add up in a column.
@@ -160,10 +175,10 @@ class Readout:
         return rows if self.active_rows is None else smaller(self.active_rows, rows)
 
     def reads(self, inputs: int, rows: Count, input_density: float = 1.0) -> tuple[Number, Number]:
-        """Reads per phase of a matrix with `inputs` inputs on crossbars of `rows`: (of all row blocks, of the fullest).
+        """Reads per phase of a matrix with `inputs` inputs on crossbars of `rows`: (of all row blocks, of the slowest).
 
         Row blocks are read side by side; the active-row groups inside a block one after the other. With zero skipping
-        the mean over inputs whose digits are zero independently of each other (assumption), never below one read.
+        both are means over inputs whose digits are zero independently of each other (assumption), never below one read.
         """
         held = rows // self.rows_per_input
         blocks = ceil_div(inputs, held)
@@ -174,8 +189,8 @@ class Readout:
         if self.zero_skipping:
             driven = self.driven_share(input_density)
             full = each(mean_groups, held, at_once, driven)
-            return (blocks - 1) * full + each(mean_groups, last, at_once, driven), each(
-                mean_groups, smaller(inputs, held), at_once, driven)
+            deepest = each(mean_most_groups, blocks - 1, held, last, at_once, driven)
+            return (blocks - 1) * full + each(mean_groups, last, at_once, driven), deepest
         total = (blocks - 1) * ceil_div(held, at_once) + ceil_div(last, at_once)
         return total, ceil_div(smaller(inputs, held), at_once)
 

@@ -15,7 +15,7 @@ from pimsim import Chip, MatVec, Workload, evaluate, lossless_adc_bits, place, p
 from pimsim.charge import accumulator_bits, charge
 from pimsim.cost import total_footprint
 from pimsim.quantity import Quantity, Table
-from pimsim.readout import mean_groups
+from pimsim.readout import Readout, mean_groups
 from pimsim.tables import TablePlan
 from tests.pimsim.random_designs import chips, workloads
 
@@ -242,6 +242,19 @@ def test_zero_skipping(op: MatVec, chip: Chip, densities: list[float]) -> None:
 def test_groups_of_driven_rows_agree_with_drawing_them() -> None:
     driven = np.random.default_rng(5).binomial(128, 0.2, 200_000)
     assert mean_groups(128, 9, 0.2) == pytest.approx(np.mean(np.maximum(-(-driven // 9), 1)), rel=2e-3)
+
+
+@pytest.mark.parametrize(("inputs", "density"), [(1024, 0.3), (1024, 0.5), (4096, 0.25), (200, 0.4), (100, 0.4)])
+def test_the_slowest_of_blocks_agrees_with_drawing_them(inputs: int, density: float) -> None:
+    """Blocks of 128 rows, 16 at a time, wait for the slowest of them."""
+    readout = Readout(cell_bits=2, dac_bits=1, adc_bits=None, columns_per_adc=8, active_rows=16, zero_skipping=True)
+    sizes = [128] * (inputs // 128) + [inputs % 128] * (inputs % 128 > 0)
+    rng = np.random.default_rng(7)
+    driven = np.stack([rng.binomial(size, density, 50_000) for size in sizes])
+    groups = np.maximum(-(-driven // 16), 1)
+    reads, deepest = readout.reads(inputs, 128, density)
+    assert reads == pytest.approx(groups.sum(axis=0).mean(), rel=4e-3)
+    assert deepest == pytest.approx(groups.max(axis=0).mean(), rel=4e-3)
 
 
 # 10: the rest of it is in test_interconnect.py
