@@ -57,6 +57,9 @@ def _chain(
         ops.append(MatVec(layer.name, layer.inputs, layer.outputs, vectors=layer.vectors, after=after))
         ops.append(Elementwise(f"{layer.name}.rescale", "rescale", layer.outputs, FLOAT_BITS, (layer.name,)))
         after = (f"{layer.name}.rescale",)
+        if layer.relu:
+            ops.append(Elementwise(f"{layer.name}.relu", "relu", layer.outputs, FLOAT_BITS, after))
+            after = (f"{layer.name}.relu",)
     return after
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -21,12 +22,13 @@ TOP = (256, 128, 64)  # the widths of a mid-sized searched net
 
 
 class LayerShape(NamedTuple):
-    """A layer with stored weights, for costing: `vectors` is how often one inference uses them."""
+    """A layer with stored weights, for costing: `vectors` is how often an inference uses them, `relu` what follows."""
 
     name: str
     inputs: int
     outputs: int
     vectors: int
+    relu: bool
 
 
 class Baseline(nn.Module):
@@ -65,8 +67,10 @@ class Baseline(nn.Module):
 
     def layer_shapes(self) -> tuple[LayerShape, ...]:
         """Every layer with stored weights, in order of execution."""
+        chains = [module for module in self.modules() if isinstance(module, nn.Sequential)]
+        bent = {one for chain in chains for one, after in pairwise(chain) if isinstance(after, nn.ReLU)}
         return tuple(
-            LayerShape(name, layer.inputs, layer.outputs, 1)
+            LayerShape(name, layer.inputs, layer.outputs, 1, layer in bent)
             for name, layer in self.named_modules()
             if isinstance(layer, QuantLinear) and layer.inputs > 0
         )

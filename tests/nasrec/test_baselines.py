@@ -146,7 +146,7 @@ def test_they_compute_on_a_chip(name: str):
 
 def test_layer_shapes_of_criteo():
     criteo = Features(13, tuple(Table(f"C{n}", 10) for n in range(26)))
-    assert LogisticRegression(criteo).layer_shapes() == (LayerShape("head", 13, 1, 1),)
+    assert LogisticRegression(criteo).layer_shapes() == (LayerShape("head", 13, 1, 1, False),)
     dlrm = DLRM(criteo)
     sizes = [(shape.inputs, shape.outputs) for shape in dlrm.layer_shapes()]
     # 27 rows make 27 * 26 / 2 = 351 pairs; with the 16 of the bottom 367 inputs of the top

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from torch import nn
 
 from nasrec.arch import Arch, BlockChoice, Candidate, ChipChoice, Precision
 from nasrec.data.features import Features, Table
@@ -154,6 +155,9 @@ def test_baselines_have_every_layer_and_table() -> None:
         assert kinds.count(MatVec) == len(model.layer_shapes())
         assert kinds.count(MatMul) == (name == "dlrm")
         assert kinds.count(Elementwise) >= 1
+        relus = [op.name for op in workload.ops if isinstance(op, Elementwise) and op.kind == "relu"]
+        assert len(relus) == sum(isinstance(module, nn.ReLU) for module in model.modules())
+        assert len(relus) == {"logistic_regression": 0, "dlrm": 5, "deepfm": 3}[name]  # hidden layers, dlrm's bottom
 
 
 def test_a_chip_file_gives_its_genes_back_and_another_chip_is_refused(tmp_path: Path) -> None:
