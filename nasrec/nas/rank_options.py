@@ -61,8 +61,8 @@ class RankOptions(Section):
     """Everything that decides the result of a rank study, besides its data.
 
     `subnets` architectures are drawn with `seed`; a supernet is trained with each of `strategies`, with
-    `supernet_seed`, or else `seed` too. `truth_from` is the folder of another study, whose architectures were trained
-    from scratch already.
+    `supernet_seed`, or else `seed` + 1: with `seed`, its first steps would train these very architectures. `truth_from`
+    is the folder of another study, whose architectures were trained from scratch already.
     """
 
     seed: Seed = 0
@@ -90,5 +90,5 @@ class RankOptions(Section):
     def search(self, strategy: str) -> NasOptions:
         """The search whose supernet is trained by sampling with `strategy`."""
         supernet = NasSupernetOptions.model_validate({**self.supernet.model_dump(), "sampling": strategy})
-        seed = self.seed if self.supernet_seed is None else self.supernet_seed
+        seed = self.seed + 1 if self.supernet_seed is None else self.supernet_seed
         return NasOptions(seed=seed, data=self.data, space=self.space, supernet=supernet, score=self.score)

@@ -23,10 +23,12 @@ from nasrec.nas.rank import RankRun, rank
 from nasrec.nas.rank_options import RankOptions, TruthOptions
 from nasrec.nas.rank_truth import draw, train_from_scratch
 from nasrec.predict import predict
-from nasrec.space import FULL, Space
+from nasrec.sampling import step_arch
+from nasrec.space import FULL, SAMPLING, Space
 from nasrec.train import TrainOptions, train_subnet
 
 DATA = "synthetic:rows=2000"
+NO_CONTEXT: Any = None  # of the command line, asked only where a study is resumed
 TINY = Space("full", 2, dense_widths=(8, 16), sparse_widths=(8,))
 SETTINGS: dict[str, Any] = {
     "subnets": 3,
@@ -135,10 +137,19 @@ def test_parts_in_any_order_and_a_lost_subnet(finished: tuple[RankRun, dict[str,
     assert kept.stat().st_mtime_ns == before
 
 
+@pytest.mark.parametrize("strategy", SAMPLING)
+def test_the_supernet_does_not_train_the_studied_networks_first(strategy: str) -> None:
+    options = RankOptions(seed=4)
+    training = TrainOptions(seed=options.search(strategy).seed, sampling=strategy)
+    studied = {draw(FULL, options.seed, number) for number in range(options.subnets)}
+    assert not studied & {step_arch(FULL, training, step) for step in range(3 * options.subnets)}
+    assert RankOptions(seed=4, supernet_seed=9).search(strategy).seed == 9
+
+
 def test_another_supernet_for_the_same_truth(finished: tuple[RankRun, dict[str, Any]], tmp_path: Path) -> None:
     """The truth is read, not trained again; the supernet, of another seed, scores otherwise."""
     first, summary = finished
-    rank_command(out=tmp_path / "study", truth=first.folder, workers=1, settings=[
+    rank_command(NO_CONTEXT, out=tmp_path / "study", truth=first.folder, workers=1, settings=[
         "supernet_seed=5", "strategies=['single-operator']", "supernet.batch_size=128",
         "score.fine_tune_rows=256", "score.fine_tune_steps=5", "score.rows=200", f"resamples={first.options.resamples}",
     ])  # fmt: skip
@@ -184,5 +195,5 @@ def test_command(tmp_path: Path) -> None:
 )
 def test_bad_arguments(tmp_path: Path, arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=re.escape(message)):
-        rank_command(**{"out": tmp_path / "study", **arguments})
+        rank_command(NO_CONTEXT, **{"out": tmp_path / "study", **arguments})
     assert not (tmp_path / "study").exists()
