@@ -31,7 +31,9 @@ def rank(
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="SECTION.KEY=VALUE, over preset and file; may be repeated")
     ] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="of the architectures, and plus 1 of the supernets; else 0")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="of the architectures, and plus 1 of the supernets; else 0")
+    ] = None,
     truth: Annotated[
         Path | None, typer.Option(help="a study whose data, architectures and training from scratch are used again")
     ] = None,
