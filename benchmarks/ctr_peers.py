@@ -26,7 +26,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from benchmarks import peers
+from benchmarks import peers, process
 from nasrec.data.features import Features
 
 DIM = 16
@@ -54,6 +54,16 @@ def fuxictr_folder() -> Path | None:
     """The checkout named by `FUXICTR`, None where there is none."""
     folder = Path(os.environ.get("FUXICTR", "") or "/nowhere")
     return folder if (folder / "fuxictr").is_dir() and (folder / "model_zoo").is_dir() else None
+
+
+def versions() -> dict[str, str]:
+    """Of the three libraries; "absent" where there is none."""
+    folder = fuxictr_folder()
+    found = process.versions_of("deepctr-torch", "torch-rechub")
+    if folder is None:
+        return {"fuxictr": "absent", **found}
+    said = (folder / "fuxictr" / "version.py").read_text(encoding="utf-8")
+    return {"fuxictr": said.partition("=")[2].strip().strip("\"'"), **found}
 
 
 class Peer(nn.Module):

@@ -24,7 +24,7 @@ import numpy as np
 import torch
 import typer
 
-from benchmarks import process
+from benchmarks import ctr_peers, process
 from benchmarks.contestants import MODELS, build_searched, hand_made, macs, searched
 from benchmarks.movielens_searches import by_operator, search_facts
 from benchmarks.movielens_table import HAND_MADE, grouped, print_table, summarise
@@ -35,7 +35,10 @@ from nasrec.files import read_json, write_json
 from nasrec.nas.summary import SUMMARY_FORMAT
 from nasrec.train_options import TrainOptions
 
-RATES = (("adagrad", 0.25), ("adagrad", 0.6), ("adagrad", 1.5), ("adam", 1e-3), ("adam", 2.5e-3), ("adam", 6e-3))
+RATES = (
+    *(("adagrad", rate) for rate in (0.1, 0.25, 0.6, 1.5, 4.0)),
+    *(("adam", rate) for rate in (1e-3, 2.5e-3, 6e-3, 1.5e-2, 4e-2)),
+)
 EPOCHS = (3, 5)  # until the rate has fallen to nothing; training may stop before
 SEEDS = (1, 2, 3, 4, 5)  # the grid is trained with another
 RECIPE = TrainOptions(batch_size=512, patience=2)
@@ -89,7 +92,7 @@ def models(
             "grid": [asdict(point) for point in GRID],
             "recipe": RECIPE.to_json(),
         }
-        about |= {"machine": process.machine(), "versions": process.versions()}
+        about |= {"machine": process.machine(), "versions": {**process.versions(), **ctr_peers.versions()}}
         write_json(out, {"command": " ".join(sys.argv[1:]), **about, "models": summary, "groups": grouped(summary)})
     print_table(read_json(out))
 

@@ -72,8 +72,13 @@ def cores() -> int:
 
 def versions() -> dict[str, str]:
     """Of Python and of what the figures depend on; "absent" where not installed."""
-    found = {"python": platform.python_version()}
-    for name in VERSIONED:
+    return {"python": platform.python_version(), **versions_of(*VERSIONED)}
+
+
+def versions_of(*names: str) -> dict[str, str]:
+    """Of these packages; "absent" where not installed."""
+    found = {}
+    for name in names:
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:

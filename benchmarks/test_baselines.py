@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from benchmarks import process
-from benchmarks.ctr_peers import LIBRARIES, Peer, columns
+from benchmarks.ctr_peers import LIBRARIES, Peer, columns, versions
 from benchmarks.networks import Rows, features, over
 from nasrec.data.features import Features, Table
 from nasrec.files import write_json
@@ -39,7 +39,8 @@ def results(request: pytest.FixtureRequest) -> Iterator[list[dict[str, Any]]]:
     lines: list[dict[str, Any]] = []
     yield lines
     if lines:
-        about = {"command": " ".join(sys.argv[1:]), "machine": process.machine(), "versions": process.versions()}
+        about: dict[str, Any] = {"command": " ".join(sys.argv[1:]), "machine": process.machine()}
+        about["versions"] = {**process.versions(), **versions()}
         write_json(request.config.getoption("--results") / "baselines.json", {**about, "cases": lines})
 
 

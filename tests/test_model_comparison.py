@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from benchmarks import movielens
 from benchmarks.contestants import MODELS, Contestant, build_searched, hand_made, macs, searched
-from benchmarks.ctr_peers import LIBRARIES, Peer, columns, fuxictr
+from benchmarks.ctr_peers import LIBRARIES, Peer, columns, fuxictr, versions
 from benchmarks.movielens_searches import by_operator
 from benchmarks.movielens_table import grouped
 from benchmarks.paired import difference
@@ -288,6 +288,15 @@ def test_only_searched_networks_need_some(tmp_path: Path) -> None:
 def test_models_that_nobody_has_say_why() -> None:
     assert hand_made("dlrm", "nasrec")[0] == "nasrec"
     assert hand_made("wide", "nasrec") == "nasrec has no wide"
+
+
+def test_versions_of_the_libraries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FUXICTR", str(tmp_path))
+    assert versions()["fuxictr"] == "absent"
+    (tmp_path / "model_zoo").mkdir()
+    (tmp_path / "fuxictr").mkdir()
+    (tmp_path / "fuxictr" / "version.py").write_text('__version__ = "7.8.9"\n')
+    assert versions()["fuxictr"] == "7.8.9" and set(versions()) == set(LIBRARIES)
 
 
 def test_a_run_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

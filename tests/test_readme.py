@@ -1,7 +1,8 @@
-"""The README's Python examples print what the README says they print."""
+"""The README's Python examples print what it says they print; its table of models is what was measured."""
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -9,8 +10,17 @@ from pathlib import Path
 
 import pytest
 
-README = (Path(__file__).resolve().parents[1] / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```python\n(.*?)```\n\nprints\n\n```\n(.*?)```", README, flags=re.DOTALL)
+
+NAMES = {
+    "logistic_regression": "logistic regression", "fm": "FM", "deepfm": "DeepFM", "dcnv2": "DCNv2",
+    "xdeepfm": "xDeepFM", "autoint+": "AutoInt+", "dlrm": "DLRM", "finalmlp": "FinalMLP",
+    **{f"evolution:seed{seed}": f"**searched**: evolution, seed {seed}" for seed in range(3)},
+    **{f"random:seed{seed}": f"searched: at random, seed {seed}" for seed in range(3)},
+    "paper:seed0": "**searched**: evolution with `paper`, seed 0",
+}  # fmt: skip
 
 
 def test_there_is_an_example_of_each_package() -> None:
@@ -23,3 +33,18 @@ def test_there_is_an_example_of_each_package() -> None:
 def test_an_example_prints_what_is_shown(code: str, printed: str) -> None:
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout == printed
+
+
+def test_the_table_of_models_is_what_was_measured() -> None:
+    results = json.loads((ROOT / "benchmarks" / "results" / "movielens-models.json").read_text("utf-8"))
+    lines = re.search(r"\| model \| MACs \| log loss \| AUC \|\n\|[-|]+\n((?:\|.*\n)+)", README)[1].splitlines()  # type: ignore[index]
+    models = sorted(results["models"], key=lambda model: float(model["log_loss"]))
+    assert lines == [
+        f"| {NAMES[model['name']]} | {model['macs']:,} | {model['log_loss']:.4f} ± {model['log_loss_error']:.4f} "
+        f"| {model['auc']:.4f} |"
+        for model in models
+    ]
+    grid = {(point["optimizer"], point["learning_rate"]) for point in results["grid"]}
+    for model in models:  # a best point on the edge of the grid would ask for a wider one
+        rates = sorted(rate for optimizer, rate in grid if optimizer == model["optimizer"])
+        assert rates[0] < model["learning_rate"] < rates[-1], model["name"]
