@@ -226,10 +226,15 @@ def test_what_diverges_is_left_out(finished: Path, tmp_path: Path) -> None:
         (["--set", "evolution.childs=3"], "unknown key 'evolution.childs': allowed are population, generations,"),
         (["--strategy", "best"], "strategy is 'best'"),
         (["--data", "table:absent.toml"], "absent.toml"),
-        (["--resume", "absent"], "absent/run.json: no such file"),
+        (["--resume", "absent"], "--out stands beside --resume"),
     ],
 )
 def test_bad_input_is_named_and_leaves_nothing(arguments: list[str], message: str, tmp_path: Path) -> None:
     line = refused(call("nasrec", "search", *arguments, "--out", tmp_path / "run", cwd=tmp_path))
     assert message in line
     assert not (tmp_path / "run").exists()
+
+
+def test_a_run_that_is_not_there_does_not_go_on(tmp_path: Path) -> None:
+    assert "absent/run.json: no such file" in refused(call("nasrec", "search", "--resume", "absent", cwd=tmp_path))
+    assert list(tmp_path.iterdir()) == []
