@@ -10,9 +10,11 @@ from pydantic import Field, ValidationInfo, field_validator
 from nasrec.candidate_space import CandidateSpace, ChipSpace
 from nasrec.data.encoder import EncodingOptions
 from nasrec.data.split import SplitMethod
-from nasrec.sections import Bits, Count, Rate, Section, read_toml, validated
+from nasrec.sections import Bits, Count, Rate, Rates, Section, Seeds, read_toml, validated
 from nasrec.space import SPACES, Space
 from nasrec.train_options import TrainOptions
+
+Target = Annotated[float, Field(gt=0)]
 
 
 class DataOptions(Section):
@@ -104,7 +106,7 @@ class TrainSection(Section):
 
     epochs: Count = 2
     batch_size: Count = 512
-    learning_rates: Annotated[tuple[Rate, ...], Field(min_length=1)] = (0.04, 0.12)
+    learning_rates: Rates = (0.04, 0.12)
 
     def train_options(self, seed: int) -> tuple[TrainOptions, ...]:
         """The trainer's options, one for each learning rate."""
@@ -149,9 +151,9 @@ class SearchOptions(Section):
     sampler: Literal["evolution", "nsga2", "random"] = "evolution"
     evaluations: Count = 48
     population: Annotated[int, Field(ge=2)] = 16
-    seeds: tuple[int, ...] = (0,)
+    seeds: Seeds = (0,)
     compare: tuple[Literal["random", "model_first"], ...] = ("random", "model_first")
-    targets: tuple[float, float, float] | None = None  # J, s, m²: search one score with these targets
+    targets: tuple[Target, Target, Target] | None = None  # J, s, m²: search one score with these targets
     score: ScoreOptions = ScoreOptions()
     budget: BudgetOptions = BudgetOptions()
 

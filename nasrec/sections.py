@@ -7,13 +7,25 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from nasrec.errors import InputError
+
+
+def _each_once(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    if len(set(values)) < len(values):
+        raise ValueError("every value is allowed once")
+    return values
+
 
 Bits = Literal[2, 3, 4, 5, 6, 7, 8, 32]
 Count = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(gt=0, le=1e30)]  # float32 holds it
+Seed = Annotated[int, Field(ge=0)]
+Seeds = Annotated[tuple[Seed, ...], Field(min_length=1), AfterValidator(_each_once)]
+"""Seeds of repetitions: one twice would count as two independent ones."""
+Rates = Annotated[tuple[Rate, ...], Field(min_length=1), AfterValidator(_each_once)]
+"""Learning rates to be tried."""
 
 
 class Section(BaseModel):

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from nasrec.options import DataOptions, ScoreOptions, SpaceOptions
-from nasrec.sections import Bits, Count, Rate, Section
+from nasrec.sections import Bits, Count, Rate, Rates, Section, Seeds
 from nasrec.space import DENSE_WIDTHS, SPARSE_WIDTHS, Sampling
 from nasrec.train_options import TrainOptions
 
@@ -148,12 +148,12 @@ class RetrainOptions(Section):
 
     top: Count = 15
     finals: Count = 3
-    learning_rates: Annotated[tuple[Rate, ...], Field(min_length=1)] = (0.12, 0.06)
+    learning_rates: Rates = (0.12, 0.06)
     epochs: Count = 5
     patience: Count = 1
     batch_size: Count = 256
     embedding_std: Rate | None = None
-    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (0, 1, 2, 3, 4)
+    seeds: Seeds = (0, 1, 2, 3, 4)
 
     def train_options(self, seed: int, learning_rate: float) -> TrainOptions:
         """The trainer's options with this section's values."""

@@ -10,11 +10,9 @@ from pydantic import Field
 from nasrec.nas.options import NasOptions, NasScoreOptions, NasSpaceOptions, NasSupernetOptions
 from nasrec.nas.rank_correlation import RESAMPLES
 from nasrec.options import DataOptions
-from nasrec.sections import Count, Rate, Section
+from nasrec.sections import Count, Rate, Rates, Section, Seed, Seeds
 from nasrec.space import SAMPLING, Sampling
 from nasrec.train_options import TrainOptions
-
-Seed = Annotated[int, Field(ge=0)]
 
 
 class TruthOptions(Section):
@@ -32,8 +30,8 @@ class TruthOptions(Section):
     patience: Count = 1
     batch_size: Count = 256
     embedding_std: Rate | None = None
-    learning_rates: Annotated[tuple[Rate, ...], Field(min_length=1)] = (0.12, 0.3)
-    seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = (0, 1)
+    learning_rates: Rates = (0.12, 0.3)
+    seeds: Seeds = (0, 1)
     repeated: Annotated[int, Field(ge=0)] = 5
 
     def train_options(self, seed: int, rate: float) -> TrainOptions:
