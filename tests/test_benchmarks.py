@@ -201,9 +201,9 @@ def test_flops_and_turns_of_networks() -> None:
 
 def test_the_table_of_whole_networks_is_what_was_measured() -> None:
     """Every ratio and share of the peak in benchmarks/README.md is that of the recorded run."""
-    files = ("masked_supernet-avx2.json", "masked_supernet-avx2.json", "masked_supernet-avx512.json")
+    files = ("masked_supernet-avx2.json",) * 2 + ("masked_supernet-avx512.json",) * 2
     columns = [json.loads((FOLDER / "results" / name).read_text("utf-8"))["cases"] for name in files]
-    threads = ("1 thread", "2 threads", "2 threads")
+    threads = ("1 thread", "2 threads") * 2
     keys = ("step[{}-single-operator]", "step[{}-any-path]", "step[{}-full-path]", "score[{}-512]", "score[{}-8192]",
             "fine_tune[{}]", "fine_tune_as_preset[{}]", "standalone[{}-train]", "standalone[{}-infer]")  # fmt: skip
     lines = (FOLDER / "README.md").read_text("utf-8").split("| times as fast")[1].splitlines()[2:]
