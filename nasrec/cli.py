@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -32,8 +33,19 @@ app.add_typer(arch_app, name="arch")
 _output = Console(soft_wrap=True)
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"nasrec {version('nasrec')}")
+        raise typer.Exit
+
+
 @app.callback()
-def _any_command(context: typer.Context) -> None:
+def _any_command(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", help="print the version and stop", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
     refuse_team(str(context.invoked_subcommand))
 
 
@@ -41,7 +53,10 @@ def _any_command(context: typer.Context) -> None:
 def codesign(
     context: typer.Context,
     data: Annotated[
-        str, typer.Option(help="synthetic[:rows=N,seed=S], criteo|avazu|kdd:FILE, table:SCHEMA.toml, prepared:DIR")
+        str,
+        typer.Option(
+            help="synthetic[:rows=N,seed=S,start=K], criteo|avazu|kdd:FILE, table:SCHEMA.toml, prepared:DIR"
+        ),
     ] = "synthetic",
     out: Annotated[Path, typer.Option(help="a new folder for the run")] = Path("runs/codesign"),
     config: Annotated[Path | None, typer.Option(help="options as TOML; see docs/formats.md")] = None,
@@ -84,7 +99,7 @@ def codesign(
 @app.command()
 def prepare(
     kind: Annotated[str, typer.Argument(help="criteo, avazu, kdd, table or synthetic")],
-    source: Annotated[str, typer.Argument(help="the log, the schema, or rows=N,seed=S")],
+    source: Annotated[str, typer.Argument(help="the log, the schema, or rows=N,seed=S,start=K")],
     out: Annotated[Path, typer.Argument(help="the folder to write")],
     config: Annotated[Path | None, typer.Option(help="options as TOML: its section data counts")] = None,
 ) -> None:

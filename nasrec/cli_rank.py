@@ -22,7 +22,10 @@ _output = Console(soft_wrap=True)
 def rank(
     context: typer.Context,
     data: Annotated[
-        str, typer.Option(help="criteo|avazu|kdd:FILE, table:SCHEMA.toml, prepared:DIR, synthetic[:rows=N,seed=S]")
+        str,
+        typer.Option(
+            help="criteo|avazu|kdd:FILE, table:SCHEMA.toml, prepared:DIR, synthetic[:rows=N,seed=S,start=K]"
+        ),
     ] = "synthetic",
     out: Annotated[Path, typer.Option(help="a new folder for the study")] = Path("runs/rank"),
     subnets: Annotated[int | None, typer.Option(min=2, help="random architectures to compare; else 100")] = None,

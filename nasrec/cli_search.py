@@ -23,7 +23,10 @@ _output = Console(soft_wrap=True)
 def search(
     context: typer.Context,
     data: Annotated[
-        str, typer.Option(help="synthetic[:rows=N,seed=S], criteo|avazu|kdd:FILE, table:SCHEMA.toml, prepared:DIR")
+        str,
+        typer.Option(
+            help="synthetic[:rows=N,seed=S,start=K], criteo|avazu|kdd:FILE, table:SCHEMA.toml, prepared:DIR"
+        ),
     ] = "synthetic",
     preset: Annotated[str, typer.Option(help="paper: the published numbers; fast: 512 architectures")] = "fast",
     out: Annotated[Path, typer.Option(help="a new folder for the run")] = Path("runs/search"),

@@ -82,13 +82,15 @@ def read_json(path: Path, *, format: str | None = None, version: int = 1) -> Any
     Raises InputError naming the file (and line, for a syntax error) if it is absent, unreadable or of another kind.
     """
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_each_key_once)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8 text (byte {error.start})") from None
     except json.JSONDecodeError as error:
         raise InputError(f"{path}, line {error.lineno}: not valid JSON: {error.msg}") from None
+    except KeyError as error:
+        raise InputError(f"{path}: key {error.args[0]!r} stands twice in one object") from None
     if format is None:
         return data
     if not isinstance(data, dict) or data.get("format") != format:
@@ -97,3 +99,13 @@ def read_json(path: Path, *, format: str | None = None, version: int = 1) -> Any
     if data.get("version") != version:
         raise InputError(f"{path}: field 'version' is {data.get('version')!r}, this release reads {version}")
     return {key: value for key, value in data.items() if key not in ("format", "version")}
+
+
+def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object's keys and values; KeyError with a key that stands twice, of which json would keep the last."""
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise KeyError(key)
+        found[key] = value
+    return found

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from nasrec.errors import InputError
 
@@ -33,6 +33,16 @@ class Section(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _true_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """Where a number is expected, pydantic would take true for 1."""
+        values = value if isinstance(value, list | tuple) else (value,)
+        truths = any(isinstance(one, bool) for one in values)
+        if truths and cls.model_fields[str(info.field_name)].annotation is not bool:
+            raise ValueError("true and false are not allowed here")
+        return value
+
 
 Options = TypeVar("Options", bound=Section)
 
@@ -56,7 +66,8 @@ def validated(kind: type[Options], data: Mapping[str, Any], where: str) -> Optio
         key = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
             raise InputError(f"{where}: unknown key {key!r}: allowed are {_allowed(kind, first['loc'])}") from None
-        raise InputError(f"{where}: {key} is {first['input']!r}: {first['msg']}") from None
+        reason = first["msg"].removeprefix("Value error, ")
+        raise InputError(f"{where}: {key} is {first['input']!r}: {reason}") from None
 
 
 def changed(options: Options, changes: Mapping[str, Any], where: str) -> Options:

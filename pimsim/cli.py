@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -43,6 +44,21 @@ _ArrivalRate = Annotated[float | None, typer.Option(help="Inferences asked for p
 _ExecutionOption = Annotated[str, typer.Option(help=f"{' or '.join(EXECUTIONS)}.")]
 _Updates = Annotated[float, typer.Option(help="How often a day the model is written anew.")]
 _GatingOption = Annotated[str, typer.Option(help=f"When the chip leaks: {' or '.join(GATINGS)}.")]
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"pimsim {version('nasrec')}\n")  # both packages come in one distribution
+        raise typer.Exit
+
+
+@app.callback()
+def _any_command(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and stop.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
 
 
 @app.command("presets")

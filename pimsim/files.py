@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from pimsim.errors import InputError
 from pimsim.workload import Workload
@@ -54,12 +55,24 @@ def read_text(path: Path) -> str:
 def read_workload(path: Path) -> Workload:
     """Read a workload file; InputError names the file, the place in it and what is allowed."""
     try:
-        data = json.loads(read_text(path))
+        data = json.loads(read_text(path), object_pairs_hook=_each_key_once)
     except json.JSONDecodeError as error:
         raise InputError(f"{path}, line {error.lineno}: not valid JSON: {error.msg}") from None
     except RecursionError:
         raise InputError(f"{path}: not a workload: nested too deeply") from None
+    except KeyError as error:
+        raise InputError(f"{path}: key {error.args[0]!r} stands twice in one object") from None
     return Workload.from_json(data, str(path))
+
+
+def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object's keys and values; KeyError with a key that stands twice, of which json would keep the last."""
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise KeyError(key)
+        found[key] = value
+    return found
 
 
 def write_workload(path: Path, workload: Workload) -> None:

@@ -136,6 +136,12 @@ def test_data_that_cannot_be_found(data: str, message: str, tmp_path: Path) -> N
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_prepared_folder_without_its_kind(tmp_path: Path) -> None:
+    assert call("nasrec", "prepare", "synthetic", "rows=200", "rows", cwd=tmp_path).returncode == 0
+    line = refused(call("nasrec", "codesign", "--data", "rows", "--out", "run", cwd=tmp_path))
+    assert line.endswith("; for that folder write prepared:rows")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -11,7 +11,7 @@ import polars as pl
 from nasrec.data.avazu import AvazuLog
 from nasrec.data.criteo import CriteoLog
 from nasrec.data.kdd import KddLog
-from nasrec.data.prepared import PreparedLog
+from nasrec.data.prepared import PREPARED_JSON, PreparedLog
 from nasrec.data.schema import Schema
 from nasrec.data.synthetic import SyntheticLog
 from nasrec.data.table import TableLog
@@ -71,7 +71,8 @@ def open_source(spec: str) -> Source:
         "prepared": PreparedLog,
     }
     if kind not in readers:
-        raise InputError(f"data {spec!r}: unknown kind {kind!r}, allowed are {KINDS}")
+        meant = f"; for that folder write prepared:{spec}" if (Path(spec) / PREPARED_JSON).is_file() else ""
+        raise InputError(f"data {spec!r}: unknown kind {kind!r}, allowed are {KINDS}{meant}")
     if not colon or not rest:
         raise InputError(f"data {spec!r}: nothing after {kind!r}, allowed are {KINDS}")
     return readers[kind](Path(rest))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from nasrec.options import DataOptions, ScoreOptions, SpaceOptions
 from nasrec.sections import Bits, Count, Rate, Rates, Section, Seeds
@@ -114,17 +114,26 @@ class EvolutionOptions(Section):
     population: Annotated[int, Field(ge=2)] = 128
     generations: Annotated[int, Field(ge=0)] = 240
     children: Count = 8
-    tournament: Count = 64
+    tournament: Annotated[Count, Field(validate_default=True)] = 64
     mutations: Count = 6
     connections: Literal["binomial", "uniform"] = "uniform"
     beta: Annotated[float, Field(ge=0)] = 0.0
-    target_macs: Count | None = None
+    target_macs: Annotated[Count | None, Field(validate_default=True)] = None
 
-    @model_validator(mode="after")
-    def _beta_has_its_target(self) -> Self:
-        if self.beta > 0 and self.target_macs is None:
+    @field_validator("tournament")
+    @classmethod
+    def _fits_the_population(cls, tournament: int, info: ValidationInfo) -> int:
+        population = info.data.get("population")  # absent where that value itself is refused
+        if population is not None and tournament > population:
+            raise ValueError(f"drawn from the population: allowed are 1 to {population}")
+        return tournament
+
+    @field_validator("target_macs")
+    @classmethod
+    def _beta_has_its_target(cls, target_macs: int | None, info: ValidationInfo) -> int | None:
+        if target_macs is None and info.data.get("beta", 0) > 0:
             raise ValueError("beta counts only with target_macs")
-        return self
+        return target_macs
 
     @property
     def evaluations(self) -> int:

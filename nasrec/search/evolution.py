@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -61,7 +61,7 @@ class RegularizedEvolution(BaseSampler):
     def parent(self, known: Sequence[FrozenTrial], rng: np.random.Generator) -> FrozenTrial:
         """The trial to mutate."""
         if len(known[0].values) == 1:
-            return tournament_winner(known[-self.population :], 0, self.tournament, rng)
+            return tournament_winner(known[-self.population :], self.tournament, rng, by_objective)
         return weighted_front_member(known, rng)
 
     def sample_independent(
@@ -90,16 +90,20 @@ def finished_trials(study: Study) -> list[FrozenTrial]:
 
 
 def tournament_winner(
-    trials: Sequence[FrozenTrial], objective: int, size: int, rng: np.random.Generator
+    trials: Sequence[FrozenTrial],
+    size: int,
+    rng: np.random.Generator,
+    order: Callable[[FrozenTrial], tuple[float, ...]],
 ) -> FrozenTrial:
-    """The best in one objective of `size` distinct trials; an infeasible one wins only by the least excess."""
+    """The first in `order` of `size` distinct trials."""
     entrants = [trials[index] for index in rng.choice(len(trials), size=min(size, len(trials)), replace=False)]
-
-    def order(trial: FrozenTrial) -> tuple[float, float, int]:
-        return _excess(trial.constraints), trial.values[objective], trial.number
-
     winner: FrozenTrial = min(entrants, key=order)
     return winner
+
+
+def by_objective(trial: FrozenTrial) -> tuple[float, ...]:
+    """The order of trials with one objective: an infeasible one is best only by the least excess."""
+    return _excess(trial.constraints), trial.values[0], trial.number
 
 
 def weighted_front_member(trials: Sequence[FrozenTrial], rng: np.random.Generator) -> FrozenTrial:

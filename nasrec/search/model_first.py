@@ -30,7 +30,7 @@ class ModelFirst(RegularizedEvolution):
         half = self.budget // 2
         if len(known) < half:
             return self._next_model(known, rng)
-        best = min(known[:half], key=lambda trial: (trial.values[0], trial.number))
+        best = min(known[:half], key=_by_log_loss)
         model = candidate_of(best.params, self.space)
         if len(known) - half < self.population:
             return self._redraw_hardware(model, rng)
@@ -40,7 +40,7 @@ class ModelFirst(RegularizedEvolution):
     def _next_model(self, known: Sequence[FrozenTrial], rng: np.random.Generator) -> Candidate:
         if len(known) < self.population:
             return Candidate(self.space.arch.sample(rng).with_precision(self._highest), self._conventional)
-        winner = tournament_winner(known[-self.population :], 0, self.tournament, rng)
+        winner = tournament_winner(known[-self.population :], self.tournament, rng, _by_log_loss)
         return vary(candidate_of(winner.params, self.space), self._mutate_model, self.mutations, rng)
 
     def _mutate_model(self, candidate: Candidate, rng: np.random.Generator) -> Candidate:
@@ -68,3 +68,12 @@ class ModelFirst(RegularizedEvolution):
             for name, goal in wanted.to_json().items()
         }
         return ChipChoice(**nearest)
+
+
+def _by_log_loss(trial: FrozenTrial) -> tuple[float, ...]:
+    """The order in which the model is chosen, whatever its hardware costs and whichever budget that breaks.
+
+    With several objectives log loss is the first; a single one has the hardware in it, and the score says the rest.
+    """
+    loss = trial.values[0] if len(trial.values) > 1 else trial.user_attrs["score"]["log_loss"]
+    return loss, trial.number

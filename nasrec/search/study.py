@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -103,7 +104,7 @@ def run_study(
 
     `score` measures one candidate. With `targets` (energy, latency, area) the study has one objective,
     `targeted_score`; without, the four of `OBJECTIVES`. One process at a time may run this on a journal: what comes
-    next follows from the trials that are finished.
+    next follows from the trials that are finished. Raises InputError where a number of a score is not finite.
     """
     distributions = distributions_of(space)
     while (finished := len(finished_trials(study))) < evaluations:
@@ -113,6 +114,10 @@ def run_study(
         trial = study.ask(fixed_distributions=distributions)
         result = score(candidate_of(trial.params, space))
         values = objective_values(result)
+        if not all(map(math.isfinite, values)):  # Optuna would drop the trial, and ask for the same one for ever
+            study.tell(trial, state=TrialState.FAIL)
+            named = dict(zip(OBJECTIVES, values, strict=True))
+            raise InputError(f"candidate {trial.number}: objectives must be finite numbers, not {named}")
         trial.set_user_attr("score", result.to_json())
         for name, excess in zip(("energy_j", "latency_s", "area_m2"), (budget or Budget()).excess(result), strict=True):
             trial.set_constraint(name, excess)

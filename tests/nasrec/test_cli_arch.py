@@ -123,6 +123,7 @@ def test_the_size_of_a_space() -> None:
     [
         (None, CRITEO, "no such file"),
         ("{", CRITEO, "line 1: not valid JSON"),
+        ('{"format": 1, "format": 2}', CRITEO, "key 'format' stands twice in one object"),
         ("[]", CRITEO, "expected a field 'blocks' .* or 'micro'"),
         ('{"micro": []}', CRITEO, "'config' is missing"),
         ('{"micro": [], "macro": [], "config": "xlarge"}', CRITEO, "blocks is empty"),

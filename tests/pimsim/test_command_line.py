@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import polars
@@ -29,6 +30,12 @@ def _run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
     with pytest.raises(SystemExit) as stopped:
         main()
     return int(stopped.value.code or 0)
+
+
+def test_version(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run(monkeypatch, "--version") == 0
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert capsys.readouterr().out == f"pimsim {project['version']}\n"
 
 
 def test_presets(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -97,7 +104,9 @@ def test_a_sweep_does_not_overwrite_what_it_reads(workload: Path, tmp_path: Path
 
 
 @pytest.mark.parametrize(("text", "message"), [
-    ("", "line 1: not valid JSON"), ("{", "not valid JSON"), ("[1]", "is a list"), ("[" * 100_000, "nested too deeply"),
+    ("", "line 1: not valid JSON"), ("{", "not valid JSON"),
+    ('{"name": "a", "name": "b"}', "key 'name' stands twice in one object"),
+    ("[1]", "is a list"), ("[" * 100_000, "nested too deeply"),
     ("\xff", "not UTF-8 text")])
 def test_a_broken_workload_file_is_named(text: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
                                          capsys: pytest.CaptureFixture[str]) -> None:

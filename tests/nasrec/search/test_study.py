@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import optuna
 import pytest
@@ -100,6 +102,42 @@ def test_model_first_keeps_one_model_in_its_second_half(tmp_path, space, toy_sco
                 k: v for k, v in kept.items() if not k.endswith("precision")
             }
     assert len({str(row["candidate"]["chip"]) for row in second}) > 1
+
+
+def test_model_first_takes_the_model_of_least_log_loss_whatever_target_or_budget_says(
+    tmp_path, space, toy_score
+) -> None:
+    study = open_study(tmp_path / "targeted", objectives=1)
+    targets = (1e-12, 1e-9, 1e-12)  # all missed by far: the cheapest model has the best single score
+    run_study(
+        study, space, toy_score, sampler="model_first", evaluations=16, seed=3, population=4, targets=targets,
+        budget=Budget(energy_j=1e-12),
+    )  # fmt: skip
+    rows = trials_of(study, space)
+    losses = [row["values"][0] for row in rows[:8]]
+    scores = [trial.value for trial in study.get_trials()[:8]]
+    assert int(np.argmin(losses)) != int(np.argmin(scores))
+
+    def widths(row: dict) -> list[int]:
+        return [block["dense_width"] for block in row["candidate"]["arch"]["blocks"]]
+
+    assert all(widths(row) == widths(rows[int(np.argmin(losses))]) for row in rows[8:])
+
+
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf")])
+@pytest.mark.parametrize("objectives", [1, 4])
+def test_a_score_that_is_no_number_is_named(tmp_path, space, toy_score, wrong: float, objectives: int) -> None:
+    study = open_study(tmp_path / "wrong", objectives=objectives)
+
+    def score(candidate):
+        return replace(toy_score(candidate), log_loss=wrong)
+
+    with pytest.raises(InputError, match=r"candidate 0: objectives must be finite numbers, not .*'log_loss': "):
+        run_study(
+            study, space, score, sampler="random", evaluations=2, seed=0,
+            targets=(1e-6, 1e-6, 1e-6) if objectives == 1 else None,
+        )  # fmt: skip
+    assert trials_of(study, space) == []
 
 
 def test_two_workers_share_a_journal(tmp_path, space, toy_score) -> None:
