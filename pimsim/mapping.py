@@ -12,7 +12,7 @@ import numpy as np
 from pimsim.chip import Chip
 from pimsim.copies import budget_of_area, levelled_rounds
 from pimsim.errors import InputError
-from pimsim.quantity import Count, Number, ceil_div, larger, smaller
+from pimsim.quantity import Count, Number, ceil_div, larger, smaller, where
 from pimsim.tables import (
     IN_BANK,
     OFF_CHIP,
@@ -169,15 +169,22 @@ def _housed(workload: Workload, chip: Chip, placements: dict[str, Placement], ch
     # Replicas that are read side by side stand in different banks.
     banks = larger(ceil_div(in_banks, chip.bank.crossbars), replicas) if chip.banks is None else chip.banks * chips
     in_tiles = matrices + tables_in_tiles
-    return Mapping(placements, in_tiles, in_banks, _tiles(chip, in_tiles, chips), banks, chips, matrices, cells,
+    tiles = _tiles(chip, in_tiles, chips, placements)
+    return Mapping(placements, in_tiles, in_banks, tiles, banks, chips, matrices, cells,
                    _cells_there(chip, in_tiles + in_banks))
 
 
-def _tiles(chip: Chip, in_tiles: Count, chips: int) -> Count:
-    """Tiles that are there; at least one where the tiles have the vector unit."""
+def _tiles(chip: Chip, in_tiles: Count, chips: int, placements: dict[str, Placement]) -> Count:
+    """Tiles that are there."""
     if chip.tiles is not None:
         return chip.tiles * chips
-    return larger(ceil_div(in_tiles, chip.tile.crossbars), int(chip.vector_unit.per_tile))  # type: ignore[no-any-return]
+    return larger(ceil_div(in_tiles, chip.tile.crossbars), _least_tiles(chip, placements))  # type: ignore[no-any-return]
+
+
+def _least_tiles(chip: Chip, placements: dict[str, Placement]) -> int:
+    """One where tiles have the vector unit, or where an op works from a tile's buffer and bus; else none."""
+    return int(chip.vector_unit.per_tile
+               or any(placement.unit in ("vector_unit", "dram") for placement in placements.values()))
 
 
 def _cells_there(chip: Chip, crossbars: Count) -> Count:
@@ -193,7 +200,7 @@ def _place_one(op: Op, crossbar: Crossbar, copies: Count, plan: TablePlan) -> Pl
 def crossbar_budget(mapping: Mapping, chip: Chip, crossbars: Count | None, area_m2: Number | None) -> Count:
     """Crossbars for all stored matrices: as given, what an area leaves beside all else, or what is there.
 
-    Below 0 where an area has no room for banks, vector unit and tables alone: then nothing fits.
+    Below 0 where an area has no room for banks, vector unit, tables and a tile that must be there: then nothing fits.
     """
     if crossbars is not None and area_m2 is not None:
         raise InputError("budget_crossbars and budget_area_m2 are both given, allowed: one of them")
@@ -214,7 +221,10 @@ def crossbar_budget(mapping: Mapping, chip: Chip, crossbars: Count | None, area_
                          "the area of this one does not depend on copies")
     fixed = chip.footprint(0, mapping.banks, mapping.chips, dram=mapping.uses_dram).area_m2
     tile = chip.tile_footprint.area_m2
-    return budget_of_area(area_m2, fixed, tile, chip.tile.crossbars) - tables
+    room = budget_of_area(area_m2, fixed, tile, chip.tile.crossbars)
+    if _least_tiles(chip, mapping.placements):
+        room = where(np.less(room, chip.tile.crossbars), smaller(room, -1), room)
+    return room - tables
 
 
 def stages(mapping: Mapping, workload: Workload) -> list[tuple[int, Count]]:
@@ -242,7 +252,7 @@ def with_rounds(mapping: Mapping, workload: Workload, chip: Chip, rounds: Count,
         total = total + placements[op.name].crossbars
     in_tiles = mapping.in_tiles - mapping.in_matrices + total
     return replace(
-        mapping, placements=placements, in_tiles=in_tiles, tiles=_tiles(chip, in_tiles, mapping.chips),
+        mapping, placements=placements, in_tiles=in_tiles, tiles=_tiles(chip, in_tiles, mapping.chips, placements),
         in_matrices=total, cells=cells, cells_there=_cells_there(chip, in_tiles + mapping.in_banks),
         over_budget=larger(mapping.in_matrices - budget, 0))
 

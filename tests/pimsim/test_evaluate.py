@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pimsim import Elementwise, Gather, InputError, MatMul, MatVec, Workload, evaluate, presets
+from pimsim.workload import Op
 
 FIXED, SIZED = presets.isaac(), presets.isaac().with_tiles(None)
 TABLES = tuple(Gather(f"t{i}", 50 * 4**i, 16) for i in range(6))
@@ -177,6 +178,30 @@ def test_vector_units_of_tiles_come_with_the_tiles() -> None:
     assert one.total.busy_s["vector_unit"] == pytest.approx(80e-9)  # 2 x 320 steps on 8 lanes at 1 GHz
     assert ten.total.busy_s["vector_unit"] < one.total.busy_s["vector_unit"]
     assert evaluate(Workload("w", (Elementwise("relu", "relu", 320),)), puma.with_tiles(None)).mapping.tiles == 1
+
+
+@pytest.mark.parametrize(("op", "tiles"), [
+    (Elementwise("e", "relu", 320), 1), (MatMul("d", 4, 8, 4), 1), (Gather("t", 1000, 16), 0)])
+def test_a_buffer_that_is_used_takes_up_room(op: Op, tiles: int) -> None:
+    """Without a matrix too; a bank has a bus of its own."""
+    report = evaluate(Workload("w", (op,)), SIZED)
+    assert report.mapping.tiles == tiles
+    assert all(part.footprint.area_m2 > 0.0 for part in report.by_component.values() if part.dynamic_j)
+    assert evaluate(Workload("w", (op, MatVec("m", 4, 4))), SIZED).mapping.tiles == 1
+
+
+def test_what_comes_from_off_chip_memory_passes_a_tiles_bus() -> None:
+    report = evaluate(Workload("w", (Gather("t", 1000, 16),)), SIZED, dram=True)
+    assert (report.mapping.tiles, report.mapping.banks) == (1, 0)
+    assert report.by_component["bus"].footprint.area_m2 == SIZED.tile.bus.area.value
+
+
+def test_an_area_without_room_for_the_only_tile_is_refused() -> None:
+    workload = Workload("w", (Elementwise("e", "relu", 320),))
+    area = evaluate(workload, SIZED).area_m2 * (1 + 1e-12)
+    assert evaluate(workload, SIZED, copies="budget", budget_area_m2=area).area_m2 <= area
+    with pytest.raises(InputError, match="above the budget"):
+        evaluate(workload, SIZED, copies="budget", budget_area_m2=0.999 * area)
 
 
 def test_writing_a_full_bank_takes_its_rows_in_turn() -> None:
