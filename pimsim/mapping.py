@@ -19,6 +19,7 @@ from pimsim.tables import (
     TablePlan,
     TablePlans,
     TableUse,
+    least_adc_bits,
     plan_of,
     summing_blocks,
     table_blocks,
@@ -57,7 +58,8 @@ class Mapping:
 
     `tiles` and `banks` are those that are there, on all chips; `in_tiles` and `in_banks` the crossbars used of them.
     `in_matrices`: those of `in_tiles` that hold the matrices of `MatVec`. `cells`: those that hold something.
-    `over_budget`: crossbars too many for a budget, with one copy each.
+    `over_budget`: crossbars too many for a budget, with one copy each. `unreadable`: whether tables are to be summed in
+    crossbars whose ADC does not tell the levels of one cell apart.
     """
 
     placements: dict[str, Placement]
@@ -70,6 +72,7 @@ class Mapping:
     cells: Count
     cells_there: Count
     over_budget: Count = 0
+    unreadable: Any = False
 
     @property
     def crossbars(self) -> Count:
@@ -152,6 +155,7 @@ def _housed(workload: Workload, chip: Chip, placements: dict[str, Placement], ch
     in_banks: Count = 0
     replicas: Count = 0
     cells: Count = 0
+    unreadable: Any = False
     for op in workload.ops:
         placement = placements[op.name]
         if placement.unit in ("vector_unit", "dram"):
@@ -162,6 +166,7 @@ def _housed(workload: Workload, chip: Chip, placements: dict[str, Placement], ch
             replicas = larger(replicas, placement.copies)
         elif isinstance(op, Gather):
             summing = summing + placement.crossbars
+            unreadable = np.less(chip.crossbar.adc_bits, least_adc_bits(chip.crossbar))
         else:
             matrices = matrices + placement.crossbars
     tables_in_tiles = summing + in_banks if chip.banks == 0 else summing
@@ -171,7 +176,7 @@ def _housed(workload: Workload, chip: Chip, placements: dict[str, Placement], ch
     in_tiles = matrices + tables_in_tiles
     tiles = _tiles(chip, in_tiles, chips, placements)
     return Mapping(placements, in_tiles, in_banks, tiles, banks, chips, matrices, cells,
-                   _cells_there(chip, in_tiles + in_banks))
+                   _cells_there(chip, in_tiles + in_banks), unreadable=unreadable)
 
 
 def _tiles(chip: Chip, in_tiles: Count, chips: int, placements: dict[str, Placement]) -> Count:
@@ -291,8 +296,19 @@ def excess(mapping: Mapping, chip: Chip) -> Count:
     return over
 
 
+def possible(mapping: Mapping, chip: Chip) -> Any:
+    """Whether the workload fits the chips, and they can read what is in them."""
+    return np.equal(excess(mapping, chip), 0) & np.logical_not(mapping.unreadable)
+
+
 def require_fit(mapping: Mapping, chip: Chip) -> None:
-    """InputError that says by how much the workload is larger than the chips, and what would help."""
+    """InputError that says by how much the workload is larger than the chips, or what they cannot read."""
+    if mapping.unreadable:
+        table = next(name for name, placement in mapping.placements.items()
+                     if placement.table is not None and placement.table.plan.tier == "in_crossbar")
+        least = least_adc_bits(chip.crossbar)
+        raise InputError(f"{table}: tables.tier is 'in_crossbar' with adc_bits {chip.crossbar.adc_bits}, allowed with "
+                         f"these cells: from {least} up (fewer do not tell the levels of one cell apart)")
     if excess(mapping, chip) == 0:
         return
     if mapping.over_budget:

@@ -117,8 +117,13 @@ def adc_bits_of_bag(use: TableUse, crossbar: Crossbar) -> Count:
     return smaller(larger(bits, 1), crossbar.adc_bits)  # type: ignore[no-any-return]
 
 
+def least_adc_bits(crossbar: Crossbar) -> Count:
+    """ADC bits from which on a read tells the levels of one cell apart, without which no sum of rows is right."""
+    return crossbar.readout.cell_bits + int(crossbar.readout.signed_columns)
+
+
 def _rows_added_at_once(op: Gather, crossbar: Crossbar) -> Count:
-    """Rows of one bag that a read may add up without loss, at least 1.
+    """Rows of one bag that a read may add up without loss, at least 1 (see `least_adc_bits`).
 
     As many as the ADC tells apart: (2^adc_bits - 1) / (2^cell_bits - 1), the sign bit aside. Flip encoding does not
     help: some rows of a column that is half full may all be full. Bags are as long as their mean (assumption).

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pimsim.chip import Chip
 from pimsim.cost import Gating
 from pimsim.evaluate import add_up
-from pimsim.mapping import excess, place
+from pimsim.mapping import place, possible
 from pimsim.sweep.grid import RESULTS, Columns
 from pimsim.workload import Workload
 
@@ -21,7 +21,7 @@ def evaluate_designs(workload: Workload, chip: Chip, designs: Columns, *, chips:
     designs = _select(designs, _buildable(chip, designs))
     built = _built(chip, designs)
     mapping = place(workload, built, copies=designs.get("copies", 1), chips=chips, dram=dram)
-    fits = np.broadcast_to(np.equal(excess(mapping, built), 0), _count(designs))
+    fits = np.broadcast_to(possible(mapping, built), _count(designs))
     if not fits.all():
         designs = _select(designs, fits)
         built = _built(chip, designs)

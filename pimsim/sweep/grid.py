@@ -16,7 +16,8 @@ from pimsim.chip import Chip
 from pimsim.copies import levelled_place
 from pimsim.evaluate import Totals, add_up, leaking, work_of
 from pimsim.mapping import Mapping as ChipMapping
-from pimsim.mapping import crossbar_budget, excess, place, stages, with_rounds
+from pimsim.mapping import crossbar_budget, place, stages, with_rounds
+from pimsim.mapping import possible as placeable
 from pimsim.workload import Workload
 
 RESULTS = ("energy_j", "dynamic_j", "static_j", "latency_s", "interval_s", "area_m2", "utilization")
@@ -98,7 +99,7 @@ def evaluate_block(workload: Workload, chip: Chip, axes: Axes, figures: tuple[st
     else:
         mapping = place(workload, built, **placing)
         totals = add_up(workload, built, mapping, **running)
-    keep = np.broadcast_to(np.equal(excess(mapping, built), 0) & possible, shape)
+    keep = np.broadcast_to(placeable(mapping, built) & possible, shape)
     if "adc_bits" in given:
         given["adc_bits"] = built.crossbar.adc_bits
     found = {name: getattr(mapping if name in _IN_MAPPING else totals, name) for name in figures}

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pimsim import Chip, Gather, InputError, OpCost, Workload, evaluate, place, presets
+from pimsim import Chip, Gather, InputError, MatVec, OpCost, Workload, evaluate, place, presets
 from pimsim.access import access_steps, harmonic, hit_share, ordered_blocks, spread_blocks
 from pimsim.charge import charge
 from pimsim.grouping import group_rows, grouped_blocks, groups_per_bag
+from pimsim.sweep import Space, sweep
 from pimsim.tables import TablePlan
 
 SIZED = presets.isaac().with_tiles(None)
@@ -196,6 +197,39 @@ def test_a_grouping_needs_a_trace_and_summing_needs_currents() -> None:
         _charge(op, TablePlan("in_crossbar", layout="by_access"))
     with pytest.raises(InputError, match="its columns do not give sums"):
         _charge(op, TablePlan("in_crossbar"), presets.neurram().with_tiles(None))
+
+
+@pytest.mark.parametrize(("options", "least"), [
+    ({"cell_bits": 2}, 2), ({"cell_bits": 4}, 4),
+    # A difference of two cells runs from -3 to 3: seven codes, three bits.
+    ({"cell_bits": 2, "encoding": "differential", "flip": False, "pairs": "subtracted"}, 3)])
+def test_an_adc_that_cannot_read_one_cell_sums_no_table(options: dict[str, object], least: int) -> None:
+    workload = Workload("w", (MatVec("m", 16, 16), Gather("t", 100, 16, lookups=4.0)))
+    plan, chip = {"t": TablePlan("in_crossbar")}, SIZED.with_options(**options)
+    assert evaluate(workload, chip.with_options(adc_bits=least), tables=plan).energy_j > 0.0
+    few = chip.with_options(adc_bits=least - 1)
+    with pytest.raises(InputError, match=rf"^t: tables.tier is 'in_crossbar' with adc_bits {least - 1}, allowed .*: "
+                                         rf"from {least} up"):
+        evaluate(workload, few, tables=plan)
+    assert evaluate(workload, few).energy_j > 0.0
+
+
+def test_lossless_for_a_flipped_column_may_not_do_for_a_table() -> None:
+    """One row at a time of 2-bit cells: flipped columns need a bit, but a table's row may be full."""
+    one = SIZED.with_options(active_rows=1, adc_bits=None)
+    assert one.crossbar.adc_bits == 1
+    with pytest.raises(InputError, match="adc_bits 1, allowed with these cells: from 2 up"):
+        evaluate(Workload("w", (Gather("t", 100, 16),)), one, tables=TablePlan("in_crossbar"))
+
+
+def test_sweeps_leave_out_what_cannot_read_its_tables() -> None:
+    workload = Workload("w", (Gather("t", 100, 16, lookups=4.0),))
+    for axes in ({"cell_bits": (1, 2, 4), "adc_bits": (1, 2, 3, 4)}, {"adc_bits": (1, 2, 3)}):
+        space = Space(SIZED, axes, settings={"tables": TablePlan("in_crossbar")})
+        found = [pair for part in sweep(workload, space)
+                 for pair in zip(np.broadcast_to(part.get("cell_bits", 2), len(part["adc_bits"])).tolist(),
+                                 part["adc_bits"].tolist(), strict=True)]
+        assert found == [(cell, adc) for cell in axes.get("cell_bits", (2,)) for adc in axes["adc_bits"] if adc >= cell]
 
 
 def test_one_design_and_many_agree_to_the_last_bit() -> None:
