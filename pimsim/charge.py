@@ -12,7 +12,7 @@ from pimsim.interconnect import Arriving
 from pimsim.mapping import Mapping, Placement
 from pimsim.quantity import Number, bit_length, ceil_div, larger
 from pimsim.tile import Crossbar
-from pimsim.workload import VECTOR_STEPS, Elementwise, Gather, MatMul, MatVec, Op, Workload
+from pimsim.workload import Elementwise, Gather, MatMul, MatVec, Op, Workload
 
 RESULT_BITS = 16  # what the vector unit writes
 OWN = ("crossbars", "bank")  # resources that each op has for itself
@@ -84,7 +84,7 @@ def _charged(op: Op, placement: Placement, mapping: Mapping, chip: Chip, arrivin
     if isinstance(op, MatMul):
         steps, operands, results = op.needed_macs, op.operands, op.outputs
     else:
-        steps, operands, results = VECTOR_STEPS[op.kind] * op.count, op.count, op.count
+        steps, operands, results = op.steps, op.count * op.operands, op.count
     energies, latency, vector_busy = _vector(op, steps, operands, results, chip, mapping)
     if arriving is not None:
         energies |= {"router": arriving.router_j, "wire": arriving.wire_j}

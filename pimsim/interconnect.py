@@ -155,7 +155,7 @@ def received_bits(op: Op) -> int:
         return op.vectors * op.inputs * op.input_bits
     if isinstance(op, MatMul):
         return op.operands * op.input_bits
-    return op.count * op.input_bits if isinstance(op, Elementwise) else 0
+    return op.count * op.operands * op.input_bits if isinstance(op, Elementwise) else 0
 
 
 def made_numbers(op: Op) -> int:

@@ -14,6 +14,8 @@ from pimsim.errors import InputError
 VECTOR_STEPS = {"add": 1, "copy": 1, "max": 1, "multiply": 1, "relu": 1, "square": 1, "rescale": 2,
                 "sigmoid": 2, "tanh": 2, "softmax": 5, "layernorm": 6}  # lane steps per element: assumption
 """Kinds of `Elementwise`, with the steps that a lane of the vector unit takes per element."""
+PAIRWISE = ("add", "max", "multiply")
+"""Those that put two numbers together, so that n numbers take n - 1 of them."""
 
 
 def _check_count(where: str, **counts: int) -> None:
@@ -179,18 +181,22 @@ class Gather:
 
 @dataclass(frozen=True)
 class Elementwise:
-    """`count` numbers, each through one operation of `kind` (see `VECTOR_STEPS`)."""
+    """`count` numbers that come out, each by `kind` (see `VECTOR_STEPS`) from `operands` numbers that go in.
+
+    What is known beforehand, such as a bias, does not go in: it is held where it is used.
+    """
 
     name: str
     kind: str
     count: int
     input_bits: int = 8
     after: tuple[str, ...] = ()
+    operands: int = 1
     op: ClassVar[str] = "elementwise"
 
     def __post_init__(self) -> None:
         """Refuse an unknown kind and an empty count."""
-        _check_count(self.name, count=self.count)
+        _check_count(self.name, count=self.count, operands=self.operands)
         _check_bits(self.name, input_bits=self.input_bits)
         if self.kind not in VECTOR_STEPS:
             raise InputError(f"{self.name}: field 'kind' is {self.kind!r}, allowed: {', '.join(sorted(VECTOR_STEPS))}")
@@ -200,13 +206,20 @@ class Elementwise:
         """None are counted for element-wise work."""
         return 0
 
+    @property
+    def steps(self) -> int:
+        """Lane steps per inference."""
+        each = VECTOR_STEPS[self.kind] * (max(self.operands - 1, 1) if self.kind in PAIRWISE else 1)
+        return self.count * each
+
 
 Op: TypeAlias = MatVec | MatMul | Gather | Elementwise
 OPS: dict[str, type[Op]] = {cls.op: cls for cls in (MatVec, MatMul, Gather, Elementwise)}
 _PYTHON_TYPES: dict[str, tuple[type, str]] = {
     "str": (str, "a string"), "int": (int, "a whole number"), "bool": (bool, "true or false"),
     "float": (float, "a number"), "float | None": (float, "a number")}
-_LATER = {"zipf": None, "access": (), "trace": (), "updates_per_day": 0.0}  # written only where they say something
+_LATER = {"zipf": None, "access": (), "trace": (), "updates_per_day": 0.0, "operands": 1}
+"""Fields with what they mean where they are left out; they are written only where they say something else."""
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,8 @@ def baseline_workload(
     if interaction == "fm":
         ops.append(Elementwise("fm", "square", interaction_rows * length, FLOAT_BITS, gathered))
         late = (*late, "fm")
-    ops.append(Elementwise("logit", "add", len(features.tables) + len(late), FLOAT_BITS, _unique(gathered + late)))
+    terms = len(features.tables) + len(late)
+    ops.append(Elementwise("logit", "add", 1, FLOAT_BITS, _unique(gathered + late), terms))
     return Workload(name, tuple(ops))
 
 

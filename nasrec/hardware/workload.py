@@ -74,7 +74,7 @@ class _Walk:
             names = self._elementwise(f"{prefix}.fm.square", "square", block.sparse_width * EMBEDDING_DIM, sparse[1])
             if block.dense_width != EMBEDDING_DIM:
                 names = self._matvec(f"{prefix}.fm.linear", EMBEDDING_DIM, block.dense_width, block.fm_precision, names)
-            names = self._elementwise(f"{prefix}.fm.add", "add", block.dense_width, dense[1] + names)
+            names = self._elementwise(f"{prefix}.fm.add", "add", block.dense_width, dense[1] + names, 2)
             dense_out = (block.dense_width, names)
         self.dense[index + 1], self.sparse[index + 1] = dense_out, sparse_out
 
@@ -98,7 +98,7 @@ class _Walk:
     def _added(self, name: str, count: int, outputs: list[Names]) -> Names:
         if len(outputs) == 1:
             return outputs[0]
-        return self._elementwise(name, "add", count * (len(outputs) - 1), _joined(outputs))
+        return self._elementwise(name, "add", count, _joined(outputs), len(outputs))
 
     def _fc(self, prefix: str, block: BlockChoice) -> Names:
         inputs, after = self._concatenated(self.dense, block.dense_inputs)
@@ -123,14 +123,14 @@ class _Walk:
         width, left, right = self._pair(block)
         names = self._matvec(f"{prefix}.left", width, width, block.dense_precision, left)
         names = self._elementwise(f"{prefix}.sigmoid", "sigmoid", width, names)
-        names = self._elementwise(f"{prefix}.multiply", "multiply", width, names + right)
+        names = self._elementwise(f"{prefix}.multiply", "multiply", width, names + right, 2)
         if width != block.dense_width:
             names = self._matvec(f"{prefix}.output", width, block.dense_width, block.dense_precision, names)
         return names
 
     def _sum(self, prefix: str, block: BlockChoice) -> Names:
         width, left, right = self._pair(block)
-        names = self._elementwise(f"{prefix}.add", "add", width, _joined([left, right]))
+        names = self._elementwise(f"{prefix}.add", "add", width, _joined([left, right]), 2)
         if width != block.dense_width:
             names = self._matvec(f"{prefix}.output", width, block.dense_width, block.dense_precision, names)
         return names
@@ -146,7 +146,7 @@ class _Walk:
             self._matvec(f"{prefix}.{side}", inputs, block.dense_width, block.dense_precision, after)
             for side in ("left", "right")
         ]
-        return self._elementwise(f"{prefix}.multiply", "multiply", block.dense_width, _joined(factors))
+        return self._elementwise(f"{prefix}.multiply", "multiply", block.dense_width, _joined(factors), 2)
 
     def _efc(self, prefix: str, block: BlockChoice) -> Names:
         rows, after = self._concatenated(self.sparse, block.sparse_inputs)
@@ -168,12 +168,12 @@ class _Walk:
         names = self._elementwise(f"{prefix}.softmax", "softmax", ATTENTION_HEADS * width * width, names)
         names = self._matmul(f"{prefix}.values", width, width, per_head, ATTENTION_HEADS, False, names)
         names = self._matvec(f"{prefix}.attended", dim, dim, precision, names, width)
-        names = self._elementwise(f"{prefix}.residual", "add", count, tokens + names)
+        names = self._elementwise(f"{prefix}.residual", "add", count, tokens + names, 2)
         tokens = self._elementwise(f"{prefix}.norm", "layernorm", count, names)
         names = self._matvec(f"{prefix}.fc1", dim, dim, precision, tokens, width)
         names = self._elementwise(f"{prefix}.relu", "relu", count, names)
         names = self._matvec(f"{prefix}.fc2", dim, dim, precision, names, width)
-        names = self._elementwise(f"{prefix}.fc_residual", "add", count, tokens + names)
+        names = self._elementwise(f"{prefix}.fc_residual", "add", count, tokens + names, 2)
         return self._elementwise(f"{prefix}.fc_norm", "layernorm", count, names)
 
     def _rows_read(self, names: Names, width: int) -> Names:
@@ -228,8 +228,10 @@ class _Walk:
         )
         return (name,)
 
-    def _elementwise(self, name: str, kind: str, count: int, after: Names) -> Names:
-        self.ops.append(Elementwise(name, kind, count, input_bits=FLOAT_BITS, after=_joined([after])))
+    def _elementwise(self, name: str, kind: str, count: int, after: Names, operands: int = 1) -> Names:
+        self.ops.append(
+            Elementwise(name, kind, count, input_bits=FLOAT_BITS, after=_joined([after]), operands=operands)
+        )
         return (name,)
 
 

@@ -150,10 +150,11 @@ class Builder:
         left = op.bags - self._share(name, "rows", rows) + self._share(name, "bags", bags)
         self._ops[name] = replace(op, bags=left, lookups=op.bags * op.lookups / left)
 
-    def elementwise(self, label: str, kind: str, count: int, after: tuple[str, ...]) -> tuple[str, ...]:
-        """`count` numbers through the vector unit."""
+    def elementwise(self, label: str, kind: str, count: int, after: tuple[str, ...],
+                    operands: int = 1) -> tuple[str, ...]:
+        """`count` numbers out of the vector unit, each from `operands`."""
         count = self._share(label, "numbers", count)
-        return self._add(Elementwise(self._free_name(label), kind, count, after=after))
+        return self._add(Elementwise(self._free_name(label), kind, count, after=after, operands=operands))
 
     def unknown(self, label: str, operator: str, place: str, count: int, after: tuple[str, ...]) -> tuple[str, ...]:
         """Refuse an operator without a known cost, or charge one step for each of its `count` outputs."""

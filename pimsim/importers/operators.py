@@ -18,8 +18,13 @@ def rearranged(shape: tuple[int, ...], *values: Value | None) -> Value:
 
 
 def mapped(builder: Builder, label: str, kind: str, shape: tuple[int, ...], *values: Value | None) -> Value:
-    """One operation of `kind` for each number of the result."""
-    return Value(shape, builder.elementwise(label, kind, math.prod(shape), sources_of(values)))
+    """One operation of `kind` for each number of the result, from a number of each tensor that is as large.
+
+    A smaller one, which is repeated, is read once and held (assumption: at no cost), as what is known beforehand is.
+    """
+    count = math.prod(shape)
+    read = {id(value) for value in values if value is not None and value.stored is None and value.numel >= count}
+    return Value(shape, builder.elementwise(label, kind, count, sources_of(values), max(len(read), 1)))
 
 
 def gated(builder: Builder, label: str, x: Value) -> Value:
@@ -123,7 +128,10 @@ def einsum(builder: Builder, label: str, equation: str, left: Value, right: Valu
 
 def attention(builder: Builder, label: str, query: Value, key: Value, value: Value, shape: tuple[int, ...],
               masked: bool) -> Value:
-    """softmax(Q Kᵀ / sqrt(d) + mask) V of `[..., positions, d]` tensors; the whole Q Kᵀ is computed under any mask."""
+    """softmax(Q Kᵀ / sqrt(d) + mask) V of `[..., positions, d]` tensors; the whole Q Kᵀ is computed under any mask.
+
+    A mask is known beforehand (assumption).
+    """
     *heads, rows, inner = query.shape
     columns = key.shape[-2]
     of_scores = (*heads, rows, columns)
@@ -169,12 +177,13 @@ def batch_normalised(builder: Builder, label: str, x: Value) -> Value:
 
 GATES = {"lstm": 4, "gru": 3, "rnn_tanh": 1, "rnn_relu": 1}
 """Recurrent layers, with the products that a step needs for each hidden number."""
-# Numbers through the vector unit per step and hidden number: the layer's equations; both parts are added.
+# Numbers out of the vector unit per step and hidden number: the layer's equations; both parts are added. The `add` of
+# one operand takes a gate from 1.
 _STEP = {
-    "lstm": {"add": 5, "sigmoid": 3, "tanh": 2, "multiply": 3},
-    "gru": {"add": 5, "sigmoid": 2, "tanh": 1, "multiply": 3},
-    "rnn_tanh": {"add": 1, "tanh": 1},
-    "rnn_relu": {"add": 1, "relu": 1},
+    "lstm": (("add", 5, 2), ("sigmoid", 3, 1), ("tanh", 2, 1), ("multiply", 3, 2)),
+    "gru": (("add", 4, 2), ("add", 1, 1), ("sigmoid", 2, 1), ("tanh", 1, 1), ("multiply", 3, 2)),
+    "rnn_tanh": (("add", 1, 2), ("tanh", 1, 1)),
+    "rnn_relu": (("add", 1, 2), ("relu", 1, 1)),
 }
 
 
@@ -190,6 +199,6 @@ def recurrent(builder: Builder, label: str, kind: str, suffix: str, x: Value, we
     outputs = GATES[kind] * hidden
     after = builder.matvec(f"{label}.ih{suffix}", weights[0], inputs, outputs, steps, x.sources)
     after = builder.matvec(f"{label}.hh{suffix}", weights[1], hidden, outputs, steps, after)
-    for step, times in _STEP[kind].items():
-        after = builder.elementwise(f"{label}{suffix}.{step}", step, steps * hidden * times, after)
+    for step, times, operands in _STEP[kind]:
+        after = builder.elementwise(f"{label}{suffix}.{step}", step, steps * hidden * times, after, operands)
     return after

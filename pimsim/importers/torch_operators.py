@@ -84,8 +84,10 @@ def _gate(call: Call) -> Value:
 
 
 def _glu(call: Call) -> Value:
-    gate = operators.mapped(call.builder, f"{call.label}.sigmoid", "sigmoid", call.shape, call.arguments["self"])
-    return operators.mapped(call.builder, f"{call.label}.mul", "multiply", call.shape, gate)
+    x = call.arguments["self"]
+    gate = operators.mapped(call.builder, f"{call.label}.sigmoid", "sigmoid", call.shape, Value(call.shape, x.sources))
+    half = Value(call.shape, x.sources)
+    return operators.mapped(call.builder, f"{call.label}.mul", "multiply", call.shape, half, gate)
 
 
 def _combine(call: Call) -> Value:

@@ -115,3 +115,14 @@ def test_vector_unit_work_by_hand() -> None:
     one = _charge(Elementwise("e", "rescale", 33, input_bits=8))
     assert one.by_component["vector_unit"] == pytest.approx(66 * unit.energy.value / 2)
     assert one.cost.busy_s["vector_unit"] == pytest.approx(3e-9)
+
+
+@pytest.mark.parametrize(("kind", "operands", "steps"), [
+    ("add", 1, 1), ("add", 2, 1), ("add", 3, 2), ("multiply", 2, 1), ("max", 5, 4), ("rescale", 2, 2), ("copy", 3, 1)])
+def test_every_operand_moves_and_n_numbers_take_n_less_one_additions(kind: str, operands: int, steps: int) -> None:
+    cost = _charge(Elementwise("e", kind, 320, 16, operands=operands))
+    bits = 320 * (operands + 1) * 16  # in and out
+    assert cost.by_component["edram"] == pytest.approx(bits * 20.45e-12 / 256)
+    assert cost.by_component["bus"] == pytest.approx(bits * ISAAC.tile.bus.energy.value)
+    assert cost.by_component["vector_unit"] == pytest.approx(320 * steps * ISAAC.vector_unit.energy.value)
+    assert cost.cost.busy_s["vector_unit"] == pytest.approx(max(10 * steps * 1e-9, bits / 384e9))  # 32 lanes; the bus

@@ -142,6 +142,25 @@ def test_factors_and_shifts() -> None:
     assert kinds(workload_from_torch(quotient, torch.zeros(1, 6))) == ["relu", "sigmoid"]
 
 
+def test_what_goes_into_each_number() -> None:
+    """Activations as large as the result, each once; not what is known beforehand, nor what is repeated."""
+    def operands(function: Callable[..., Tensor], *inputs: Tensor) -> list[tuple[str, int, int]]:
+        workload = workload_from_torch(Written(lambda m, *xs: function(*xs)), *inputs)
+        return [(op.kind, op.count, op.operands) for op in workload.ops if isinstance(op, Elementwise)]
+
+    x, y, one = torch.zeros(1, 6), torch.zeros(1, 6), torch.zeros(1, 1)
+    assert operands(lambda x, y: x * y + x, x, y) == [("multiply", 6, 2), ("add", 6, 2)]
+    assert operands(lambda x: x * x, x) == [("multiply", 6, 1)]
+    assert operands(lambda x: x + torch.arange(6.0), x) == [("add", 6, 1)]
+    assert operands(lambda x, one: x * one, x, one) == [("multiply", 6, 1)]
+    assert operands(lambda x, y: x / y, x, y) == [("rescale", 6, 2)]
+    assert operands(lambda x, y: torch.maximum(x, y), x, y) == [("max", 6, 2)]
+    assert operands(functional.silu, x) == [("sigmoid", 6, 1), ("multiply", 6, 2)]
+    assert operands(functional.glu, x) == [("sigmoid", 3, 1), ("multiply", 3, 2)]
+    assert operands(lambda x: x.softmax(1), x) == [("softmax", 6, 1)]
+    assert operands(lambda x: x.max(1).values, x) == [("max", 6, 1)]  # every number is one that goes in
+
+
 def test_weights_used_twice_are_stored_once() -> None:
     network = Written(lambda m, x, y: m.fc(torch.relu(m.fc(x))) + m.fc(y), fc=nn.Linear(4, 4))
     workload = workload_from_torch(network, torch.zeros(1, 4), torch.zeros(1, 2, 4))

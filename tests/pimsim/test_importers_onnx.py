@@ -108,6 +108,14 @@ def test_tables(path: Path) -> None:
         Gather("tags", 30, 4, 1, 5.0), Elementwise("n_y", "multiply", 20, after=("n_b", "tags")))
 
 
+def test_a_sum_of_many(path: Path) -> None:
+    save(path, [node("Relu", "x", "r"), node("Sum", "x r x k", "s"), node("Mul", "s r", "y")], {"x": [1, 6]},
+         [stored("k", 6)])
+    assert workload_from_onnx(path).ops == (
+        Elementwise("n_r", "relu", 6), Elementwise("n_s", "add", 6, after=("n_r",), operands=2),
+        Elementwise("n_y", "multiply", 6, after=("n_s", "n_r"), operands=2))
+
+
 def test_recurrent_layer(path: Path) -> None:
     lstm = helper.make_node("LSTM", ["x", "w", "r"], ["", "y"], name="n_l", hidden_size=5, direction="bidirectional")
     save(path, [lstm], {"x": [7, 1, 6]}, [stored("w", 2, 20, 6), stored("r", 2, 20, 5)])

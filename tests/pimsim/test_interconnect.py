@@ -134,6 +134,16 @@ def test_a_transfer_by_hand() -> None:
     assert two.by_op["b"].by_component["wire"] == pytest.approx(128 * pitch * 0.25 * WIRE.value)
 
 
+def test_both_factors_of_a_product_are_sent() -> None:
+    """Of a product of what two layers make, each sends all its numbers, once."""
+    chip = SIZED.with_options(interconnect="mesh")
+    workload = Workload("w", (MatVec("a", 64, 32), MatVec("b", 64, 32),
+                              Elementwise("m", "multiply", 32, 16, after=("a", "b"), operands=2)))
+    arriving = arrivals(workload, place(workload, chip), chip, 1e-6)["m"]
+    assert {transfer.sender: transfer.bits for transfer in arriving.transfers} == {"a": 32 * 16, "b": 32 * 16}
+    assert arriving.busy_s["link to vector_unit"] == pytest.approx(2 * 32 * 16 / chip.tile.router.bandwidth.value)
+
+
 def test_flat_is_what_it_was() -> None:
     workload = Workload("w", (Gather("t", 1000, 16), MatVec("b", 16, 16, after=("t",))))
     report: Report = evaluate(workload, SIZED)

@@ -34,6 +34,15 @@ def test_json_round_trip() -> None:
     assert Workload.from_json(short) == Workload("w", (MatVec("a", 2, 3, input_density=1.0),))
 
 
+def test_operands_are_written_where_there_are_several() -> None:
+    assert "operands" not in WORKLOAD.to_json()["ops"][3]
+    three = Workload("w", (Elementwise("sum", "add", 4, operands=3),))
+    assert three.to_json()["ops"][0]["operands"] == 3
+    assert Workload.from_json(three.to_json()) == three
+    with pytest.raises(InputError, match="sum: field 'operands' is 0, allowed: a whole number from 1 up"):
+        Elementwise("sum", "add", 4, operands=0)
+
+
 def _changed(index: int, **changes: Any) -> dict[str, Any]:
     data = WORKLOAD.to_json()
     data["ops"][index] |= changes

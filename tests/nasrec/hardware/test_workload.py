@@ -86,6 +86,24 @@ def test_tables_whose_rows_a_skip_cuts_off_are_not_there() -> None:
     assert len(tables(replace(cut, dense_ops=("deep",)))) == 26  # deep reads all of them
 
 
+def test_sums_and_products_read_all_that_they_put_together() -> None:
+    """Of each result: three branches, two factors, two rows of 16 numbers; a scale and a bias are held, not read."""
+    first = replace(PLAIN, dense_ops=("fc", "gating", "sum"), sparse_ops=("attention",), fm=True)
+    second = replace(PLAIN, sparse_ops=("skip",), dense_inputs=(1,), sparse_inputs=(0, 1), dense_ops=("bilinear",))
+    ops = workload_of(Arch((first, second)), FEATURES).ops
+    found = {op.name: (op.count, op.operands) for op in ops if isinstance(op, Elementwise) and op.operands > 1}
+    assert found == {
+        "blocks.0.gating.multiply": (13, 2),
+        "blocks.0.sum.add": (13, 2),
+        "blocks.0.dense.add": (16, 3),
+        "blocks.0.attention.residual": (16 * 16, 2),
+        "blocks.0.attention.fc_residual": (16 * 16, 2),
+        "blocks.0.fm.add": (16, 2),
+        "blocks.1.bilinear.multiply": (16, 2),
+        "blocks.1.skip.add": (16 * 16, 2),
+    }
+
+
 def test_dead_blocks_cost_nothing() -> None:
     alone = workload_of(Arch((PLAIN,)), FEATURES)
     with_dead = workload_of(Arch((PLAIN, PLAIN)), FEATURES)
@@ -155,6 +173,10 @@ def test_baselines_have_every_layer_and_table() -> None:
         assert kinds.count(MatVec) == len(model.layer_shapes())
         assert kinds.count(MatMul) == (name == "dlrm")
         assert kinds.count(Elementwise) >= 1
+        logit = workload.ops[-1]
+        assert isinstance(logit, Elementwise)
+        assert logit.count == 1
+        assert logit.steps == 26 + (name == "deepfm")  # tables, the head and the factorisation machine, less one
         relus = [op.name for op in workload.ops if isinstance(op, Elementwise) and op.kind == "relu"]
         assert len(relus) == sum(isinstance(module, nn.ReLU) for module in model.modules())
         assert len(relus) == {"logistic_regression": 0, "dlrm": 5, "deepfm": 3}[name]  # hidden layers, dlrm's bottom
