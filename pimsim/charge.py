@@ -10,7 +10,8 @@ from pimsim.chip import Chip
 from pimsim.cost import Cost, OpCost
 from pimsim.interconnect import Arriving
 from pimsim.mapping import Mapping, Placement
-from pimsim.quantity import Number, bit_length, ceil_div, larger
+from pimsim.partial_sums import accumulator_bits, partial_sums
+from pimsim.quantity import Number, ceil_div, larger
 from pimsim.tile import Crossbar
 from pimsim.workload import Elementwise, Gather, MatMul, MatVec, Op, Workload
 
@@ -135,15 +136,11 @@ def reading(op: MatVec, xb: Crossbar) -> tuple[dict[str, Number], Number]:
     }, seconds
 
 
-def accumulator_bits(op: MatVec) -> int:
-    """Bits that hold any result of `op`: inputs x (2^input_bits - 1) x (2^weight_bits - 1), with its sign."""
-    return op.input_bits + op.weight_bits + int(bit_length(op.inputs))
-
-
 def _matvec(op: MatVec, placement: Placement, chip: Chip, mapping: Mapping, network: Arriving | None) -> Charged:
     """A stored matrix times `vectors` vectors: inputs in phases, every used column converted in every read.
 
     All inputs pass the routers of the tiles in use, and those from other chips the links, in equal shares (assumption).
+    So do the sums that tiles pass on.
     """
     xb, tile = chip.crossbar, chip.tile
     energies, vector_s = reading(op, xb)
@@ -152,12 +149,14 @@ def _matvec(op: MatVec, placement: Placement, chip: Chip, mapping: Mapping, netw
 
     vector_bits, result_bits = op.inputs * op.input_bits, op.outputs * op.output_bits
     moved_in = op.vectors * vector_bits * tiles
+    sums = partial_sums(op, placement.row_blocks, placement.column_blocks, tile.crossbars)
+    routed = moved_in + op.vectors * sums.hops * sums.bits
     moved_out = op.vectors * result_bits + merges * accumulator_bits(op)
     abroad = (mapping.chips - 1) / mapping.chips  # share of inputs from other chips, ops spread evenly (assumption)
     energies |= {
         "edram": (moved_in + op.vectors * result_bits) * tile.edram.energy.value,
         "bus": (moved_in + moved_out) * tile.bus.energy.value,
-        "router": moved_in * tile.router.energy.value if network is None else network.router_j,
+        "router": routed * tile.router.energy.value if network is None else network.router_j,
         "link": op.vectors * vector_bits * abroad * chip.link.energy.value,
     }
 
@@ -165,19 +164,22 @@ def _matvec(op: MatVec, placement: Placement, chip: Chip, mapping: Mapping, netw
         energies["wire"] = network.wire_j
     rounds = ceil_div(op.vectors, placement.copies)
     streaming = vector_bits / tile.router.bandwidth.value  # the slowest wire on the way of one vector
+    passing = sums.bits / tile.router.bandwidth.value  # sums of one vector from a tile to the next
     arriving = tile.router.time_s(vector_bits) if network is None else network.delay_s + streaming
+    hop_s = tile.router.delay.value if network is None else network.hop_s
     shared: dict[str, Number] = {}
     if network is None:
         used = larger(ceil_div(mapping.in_tiles, tile.crossbars), 1)
-        shared["routers"] = moved_in / (used * tile.router.bandwidth.value)
+        shared["routers"] = routed / (used * tile.router.bandwidth.value)
     if mapping.chips > 1:
         arriving = arriving + chip.link.time_s(vector_bits * abroad)
         links = chip.links * mapping.chips
         shared["links"] = op.vectors * vector_bits * abroad / (links * chip.link.bandwidth.value)
     leaving = tile.bus.time_s(result_bits)
-    busy = larger(rounds * vector_s, op.vectors * streaming)
-    latency = arriving + larger(rounds * vector_s, (op.vectors - 1) * streaming + vector_s)
-    return energies, latency + xb.drain_s + leaving, {"crossbars": busy, **shared}
+    busy = larger(rounds * vector_s, op.vectors * streaming + rounds * passing)
+    latency = arriving + larger(rounds * vector_s, (op.vectors - 1) * streaming + (rounds - 1) * passing + vector_s)
+    adding = sums.in_turn(chip.interconnect) * hop_s + passing
+    return energies, latency + xb.drain_s + adding + leaving, {"crossbars": busy, **shared}
 
 
 def _vector(op: MatMul | Elementwise, steps: int, operands: int, results: int, chip: Chip,

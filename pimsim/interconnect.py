@@ -9,6 +9,7 @@ import numpy as np
 
 from pimsim.chip import Chip
 from pimsim.mapping import Mapping
+from pimsim.partial_sums import partial_sums
 from pimsim.quantity import Count, Number, Table, bit_length, ceil_div, larger, where
 from pimsim.workload import Elementwise, Gather, MatMul, MatVec, Op, Workload
 
@@ -38,12 +39,16 @@ class Transfer:
 
 @dataclass(frozen=True)
 class Arriving:
-    """What bringing an op its inputs takes; `busy_s`: the use of links that others share."""
+    """What bringing an op its inputs takes; `busy_s`: the use of links that others share.
+
+    The energies are also those of sums that its tiles pass on, each hop of which is delayed by `hop_s`.
+    """
 
     transfers: tuple[Transfer, ...]
     router_j: Number
     wire_j: Number
     delay_s: Number
+    hop_s: Number
     busy_s: dict[str, Number] = field(default_factory=dict)
 
 
@@ -84,6 +89,14 @@ class Grid:
         metres = (2.0 * _CLIMB.at(level) + (tiles - 1) * _SPREAD) * self.pitch_m
         return joints + (tiles - 1), joints + bit_length(tiles - 1), metres
 
+    def hop(self) -> tuple[int, Number]:
+        """Routers and metres from a tile to the next.
+
+        H-tree: the mean over a large one (assumption). Half of the neighbours meet at the first level, a quarter at the
+        second, and so on: the sum of (2l - 1) / 2^l is 3 joints, and as many pitches.
+        """
+        return (2, self.pitch_m) if self.topology == "mesh" else (3, 3.0 * self.pitch_m)
+
     def crosses_middle(self, start: Count, end: Count) -> Count:
         """Whether the way leads over the middle: between the upper and lower rows, or over the root."""
         if self.topology == "mesh":
@@ -107,7 +120,8 @@ def arrivals(workload: Workload, mapping: Mapping, chip: Chip, area_m2: Number) 
     An op receives its input bits once per tile of one copy; they come from the ops in its `after`, in proportion to
     the numbers that those make, or from the chip's port where there are none (assumption). The ids of lookups are not
     charged. A stage takes the router's delay, wire included; the busiest links are those into and out of the vector
-    unit, and those over the middle, which share what crosses evenly and carry both directions (assumption).
+    unit, and those over the middle, which share what crosses evenly and carry both directions (assumption). Sums that
+    tiles pass on go to neighbours, over links that no other op needs (assumption).
     """
     if chip.interconnect == "flat":
         return {}
@@ -116,6 +130,8 @@ def arrivals(workload: Workload, mapping: Mapping, chip: Chip, area_m2: Number) 
     places = _places(workload, mapping, chip, nodes)
     by_name = {op.name: op for op in workload.ops}
     router = chip.tile.router
+    hop_routers, hop_m = grid.hop()
+    hop_s = hop_routers * router.delay.value
     wire_j = 0.25 * chip.wire.value * chip.technology.vdd_v**2  # J per bit and metre: half of the bits flip, C·V²/2
     result: dict[str, Arriving] = {}
     for op in workload.ops:
@@ -123,13 +139,16 @@ def arrivals(workload: Workload, mapping: Mapping, chip: Chip, area_m2: Number) 
         if not bits:
             continue
         tiles: Count = 1
+        passed: Number = 0.0
         if isinstance(op, MatVec):
             placement = mapping.placements[op.name]
             tiles = ceil_div(placement.row_blocks * placement.column_blocks, chip.tile.crossbars)
+            sums = partial_sums(op, placement.row_blocks, placement.column_blocks, chip.tile.crossbars)
+            passed = op.vectors * sums.hops * sums.bits
         made = {name: made_numbers(by_name[name]) for name in op.after} or {INPUT: 1}
         total, transfers, busy = sum(made.values()), [], dict[str, Number]()
-        routers_j: Number = 0.0
-        wires_j: Number = 0.0
+        routers_j: Number = passed * hop_routers * router.energy.value
+        wires_j: Number = passed * hop_m * wire_j
         stages: Number = 0
         for sender, numbers in made.items():
             start, end = places[sender], places[op.name]
@@ -145,7 +164,7 @@ def arrivals(workload: Workload, mapping: Mapping, chip: Chip, area_m2: Number) 
             _use(busy, "links over the middle", grid.crosses_middle(start, end) * seconds / grid.middle_links())
         if isinstance(op, MatMul | Elementwise):
             _use(busy, "link to vector_unit", bits / router.bandwidth.value)
-        result[op.name] = Arriving(tuple(transfers), routers_j, wires_j, stages * router.delay.value, busy)
+        result[op.name] = Arriving(tuple(transfers), routers_j, wires_j, stages * router.delay.value, hop_s, busy)
     return result
 
 

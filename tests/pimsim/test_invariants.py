@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pimsim import Chip, MatVec, Workload, evaluate, lossless_adc_bits, place, presets
-from pimsim.charge import accumulator_bits, charge
+from pimsim.charge import charge
 from pimsim.cost import total_footprint
+from pimsim.partial_sums import accumulator_bits
 from pimsim.quantity import Quantity, Table
 from pimsim.readout import Readout, mean_groups
 from pimsim.tables import TablePlan

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pimsim import Chip, InputError, MatVec, Readout, Workload, evaluate, presets
-from pimsim.charge import accumulator_bits, reading
+from pimsim.charge import reading
 from pimsim.mapping import place_matvec
+from pimsim.partial_sums import accumulator_bits
 from pimsim.presets.neurram import crossbar as core
 from pimsim.readout import Phase, lossless_adc_bits
 
