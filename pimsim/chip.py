@@ -184,7 +184,7 @@ class Chip:
             "interconnect": self.interconnect}
 
     def arithmetic_options(self) -> dict[str, Any]:
-        """What `pimsim.crossbar.Arithmetic` needs to compute as this chip does; `rows` are those of one read.
+        """What `pimsim.crossbar.Arithmetic` needs to compute as this chip does; `rows` are those of one read at most.
 
         InputError for a readout that it does not simulate: voltage sensing, analog accumulation, ternary pulses, pairs
         that are subtracted before the conversion, or rows that are skipped.
@@ -198,7 +198,7 @@ class Chip:
                              "functional crossbar does not simulate")
         return {
             "rows": readout.rows_at_once(xb.rows), "cell_bits": readout.cell_bits, "dac_bits": readout.dac_bits,
-            "adc_bits": xb.adc_bits, "flip": readout.flip, "encoding": readout.encoding}
+            "adc_bits": xb.adc_bits, "flip": readout.flip, "encoding": readout.encoding, "crossbar_rows": xb.rows}
 
 
 def _check_readout(readout: Readout, preset: str) -> None:

@@ -34,10 +34,11 @@ def _check_range(where: str, value: Any, low: int, high: int) -> None:
 class Arithmetic:
     """How a crossbar computes.
 
-    `rows` are read at once; a cell holds `cell_bits`; `dac_bits` of the input are applied per phase. A conversion of a
-    column sum s gives the code `clip(floor((s + n - adc_offset) / adc_step + 1/2), 0, 2^adc_bits - 1)`: rounded half
-    up, then clipped; it counts as `code * adc_step + adc_offset`. n is Gaussian with standard deviation `noise`, in
-    units of the column sum, drawn anew for each conversion (pimsim/crossbar_noise.py); 0 is none.
+    `rows` are read at once, of a crossbar of `crossbar_rows` (None: of as many), whose last read may have fewer. A cell
+    holds `cell_bits`; `dac_bits` of the input are applied per phase. A conversion of a column sum s gives the code
+    `clip(floor((s + n - adc_offset) / adc_step + 1/2), 0, 2^adc_bits - 1)`: rounded half up, then clipped; it counts as
+    `code * adc_step + adc_offset`. n is Gaussian with standard deviation `noise`, in units of the column sum, drawn
+    anew for each conversion (pimsim/crossbar_noise.py); 0 is none.
     `encoding` "offset" stores w + 2^(bits - 1) and `flip` then stores the complement of columns more than half full
     (ISAAC, ISCA'16, section 5); "differential" stores positive and negative parts apart and has no flip.
     """
@@ -51,6 +52,7 @@ class Arithmetic:
     encoding: Encoding = "offset"
     adc_offset: int = 0
     noise: float = 0.0
+    crossbar_rows: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be built; the message names the field, the value and what is allowed."""
@@ -66,6 +68,9 @@ class Arithmetic:
         ):
             raise InputError(f"arithmetic.noise: {self.noise!r}, allowed: a number from 0 to {LARGEST_SIGMA:g}")
         object.__setattr__(self, "noise", float(self.noise))
+        if self.crossbar_rows is not None:
+            _check_range("arithmetic.crossbar_rows", self.crossbar_rows, self.rows, _RANGES["rows"][1])
+            object.__setattr__(self, "crossbar_rows", int(self.crossbar_rows))
 
     @property
     def lossless_adc_bits(self) -> int:
@@ -74,15 +79,19 @@ class Arithmetic:
         return int(bits)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values; `from_json` gives an equal object back."""
-        return asdict(self)
+        """Plain values, `crossbar_rows` where they are given; `from_json` gives an equal object back."""
+        plain = asdict(self)
+        if self.crossbar_rows is None:
+            del plain["crossbar_rows"]
+        return plain
 
     @classmethod
     def from_json(cls, data: Any, where: str = "arithmetic") -> Arithmetic:
         """Rebuild from `to_json`; InputError names `where` and the key that is missing, unknown or bad."""
         names = [field.name for field in fields(cls)]
-        if not isinstance(data, dict) or sorted(data) != sorted(names):
+        if not isinstance(data, dict) or sorted({"crossbar_rows", *data}) != sorted(names):
             found = ", ".join(map(str, data)) if isinstance(data, dict) else type(data).__name__
+            names.remove("crossbar_rows")
             raise InputError(f"{where}: {found}, expected exactly the keys {', '.join(names)}")
         try:
             return cls(**data)
@@ -133,13 +142,13 @@ class ProgrammedMatrix:
     def _sliced(self) -> Cells:
         way = self.arithmetic
         if way.encoding == "offset":
-            return offset_cells(self.weights, self.weight_bits, way.cell_bits, way.rows, way.flip)
+            return offset_cells(self.weights, self.weight_bits, way.cell_bits, way.rows, way.flip, way.crossbar_rows)
         slices = -(-(self.weight_bits - 1) // way.cell_bits)
         least = int(self.weights.min())
         if -least >= 1 << (slices * way.cell_bits):
             raise InputError(f"weights: {least}, allowed in {slices} differential cells of {way.cell_bits} bits: "
                              f"from {1 - (1 << (slices * way.cell_bits))}")
-        return differential_cells(self.weights, self.weight_bits, way.cell_bits, way.rows)
+        return differential_cells(self.weights, self.weight_bits, way.cell_bits, way.rows, way.crossbar_rows)
 
     def _check_units(self) -> None:
         """Refuse what doesn't fit once sums, steps, offsets and noise are counted in fractions of a level."""
@@ -237,8 +246,9 @@ class ProgrammedMatrix:
         scale = NoiseScale.of(way.noise * (1 << bits), way.adc_step << bits) if way.noise > 0 else None
         noise = None if scale is None else (int(seed or 0), first_vector, scale.factor, scale.half, scale.shift)
         packed = self._packed
+        values = self.cells.in_groups(values, 1)
         shared = (
-            packed.signs, packed.gains, packed.shifts, self.weights.shape[0], self.weights.shape[1], way.rows,
+            packed.signs, packed.gains, packed.shifts, values.shape[1], self.weights.shape[1], way.rows,
             values.astype(np.int16).view(np.uint16) if signed_inputs else values.astype(np.uint16),
             input_bits, signed_inputs, way.dac_bits, way.adc_bits, way.adc_step, way.adc_offset, bits, noise,
         )  # fmt: skip

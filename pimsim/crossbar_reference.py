@@ -51,8 +51,10 @@ def multiply_cells(
     vectors = np.arange(first_vector, first_vector + len(codes))
     step = arithmetic.adc_step << cells.fraction_bits
     scale = NoiseScale.of(arithmetic.noise * (1 << cells.fraction_bits), step)
-    for block, first in enumerate(range(0, inputs, cells.rows)):
-        rows = slice(first, first + cells.rows)
+    size = cells.crossbar_rows or cells.rows
+    groups = [slice(start, min(start + cells.rows, first + size, inputs)) for first in range(0, inputs, size)
+              for start in range(first, min(first + size, inputs), cells.rows)]
+    for block, rows in enumerate(groups):
         phases = input_phases(codes[:, rows], input_bits, arithmetic.dac_bits, signed)
         for phase, (digits, weight) in enumerate(phases):
             for index in range(slices):

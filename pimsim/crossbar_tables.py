@@ -99,4 +99,4 @@ def _fits_results(cells: Cells, largest_code: int, dac_bits: int, input_bits: in
 def build_tables(cells: Cells, plan: TablePlan, dac_bits: int) -> tuple[NDArray[np.uint8], NDArray[np.uint16]]:
     """The tables that `plan` asks for, and the numbers of steps in them."""
     layout = plan.listed, plan.index_bits, dac_bits, plan.planes, plan.low_bits
-    return _kernels.crossbar_tables(cells.levels, cells.rows, *layout)
+    return _kernels.crossbar_tables(cells.grouped, cells.rows, *layout)

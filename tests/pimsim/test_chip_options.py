@@ -48,9 +48,10 @@ def test_adc_bits_below_lossless_are_allowed_and_cheaper() -> None:
     low = ISAAC.with_options(adc_bits=4)
     assert low.crossbar.parts()["adc"].area_m2 == pytest.approx(361e-12)
     assert low.arithmetic_options() == {
-        "rows": 128, "cell_bits": 2, "dac_bits": 1, "adc_bits": 4, "flip": True, "encoding": "offset"}
+        "rows": 128, "cell_bits": 2, "dac_bits": 1, "adc_bits": 4, "flip": True, "encoding": "offset",
+        "crossbar_rows": 128}
     lossless = ISAAC.with_options(adc_bits=None, rows=512, active_rows=16)
-    assert lossless.arithmetic_options()["rows"] == 16
+    assert (lossless.arithmetic_options()["rows"], lossless.arithmetic_options()["crossbar_rows"]) == (16, 512)
     assert lossless.arithmetic_options()["adc_bits"] == 5
 
 

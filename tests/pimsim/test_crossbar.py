@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pimsim import _kernels
+from pimsim import _kernels, presets
 from pimsim.crossbar import Arithmetic, ProgrammedMatrix, calibrate_step
 from pimsim.errors import InputError
 
@@ -26,8 +29,10 @@ def isa(request: pytest.FixtureRequest):
 def products(draw) -> tuple[ProgrammedMatrix, np.ndarray, int, bool]:
     """A matrix in some arithmetic, codes for it, their bits, and whether they are signed."""
     encoding = draw(st.sampled_from(["offset", "differential"]))
+    rows = draw(st.sampled_from([1, 2, 9, 16, 63, 64, 65, 128, 130, 256, 500, 1024, 4096]))
     arithmetic = Arithmetic(
-        rows=draw(st.sampled_from([1, 2, 9, 16, 63, 64, 65, 128, 130, 256, 500, 1024, 4096])),
+        rows=rows,
+        crossbar_rows=draw(st.sampled_from([None, rows, *(min(size, 4096) for size in (rows + 1, 2 * rows + 3))])),
         cell_bits=draw(st.integers(1, 5)),
         dac_bits=draw(st.integers(1, 4)),
         adc_bits=draw(st.integers(1, 12)),
@@ -200,7 +205,39 @@ def test_bad_arithmetic_is_refused(change: dict, message: str) -> None:
         Arithmetic.from_json(good | change, "chip.toml")
 
 
+@pytest.mark.parametrize(("rows", "active_rows", "inputs", "groups"), [
+    (128, 96, 256, 4),  # 96 and 32 of each crossbar: not 96, 96 and 64 across the border
+    (128, 96, 224, 3), (128, 96, 225, 4), (128, 96, 97, 2), (128, 96, 96, 1), (128, 64, 256, 4), (100, 9, 207, 25),
+    (128, None, 300, 3), (7, 5, 29, 9)])
+@pytest.mark.parametrize("implementation", ["count", "lookup", "reference"])
+def test_every_read_that_is_costed_is_converted(rows: int, active_rows: int | None, inputs: int, groups: int,
+                                                implementation: Any) -> None:
+    """An ADC that gives 1 for a sum of 0 counts the conversions of one slice and one input bit."""
+    if implementation == "lookup" and _kernels.best_isa() == "portable":
+        pytest.skip("no look-ups here")
+    chip = presets.isaac().with_options(rows=rows, active_rows=active_rows, flip=False)
+    way = replace(Arithmetic(**chip.arithmetic_options()), adc_offset=1)
+    matrix = ProgrammedMatrix(np.zeros((inputs, 3), np.int64), 2, way)
+    counted = matrix.multiply(np.zeros((70, inputs), np.int64), 1, implementation=implementation)
+    assert (counted == groups).all()
+    assert chip.crossbar.readout.reads(inputs, rows)[0] == groups
+
+
+def test_a_flipped_column_is_one_of_a_crossbar() -> None:
+    """Crossbars of 3 rows, two read at once; 2-bit weights as w + 2 in one cell: rows 2 and 5 are read alone."""
+    weights = np.array([[-2], [-2], [1], [1], [-2], [-2]])  # cells 0, 0 | 3 || 3, 0 | 0
+    matrix = ProgrammedMatrix(weights, 2, Arithmetic(2, 2, 1, 8, crossbar_rows=3))
+    assert matrix.cells.signs[0, :, 0].tolist() == [1, -1, 1, 1]
+    assert matrix.cells.levels[0, :, 0].tolist() == [0, 0, 0, 3, 0, 0]
+    assert matrix.largest_sum == 3
+
+
 def test_arithmetic_round_trips() -> None:
+    cut = Arithmetic(64, 1, 2, 6, crossbar_rows=100)
+    assert Arithmetic.from_json(cut.to_json(), "here") == cut
+    assert "crossbar_rows" not in Arithmetic(64, 1, 2, 6).to_json()  # as it was written before there were any
+    with pytest.raises(InputError, match=r"arithmetic\.crossbar_rows: 63, allowed: a whole number from 64 to 4096"):
+        Arithmetic(64, 1, 2, 6, crossbar_rows=63)
     way = Arithmetic(np.int64(64), 1, 2, 6, adc_step=4, flip=False, encoding="differential")
     assert Arithmetic.from_json(way.to_json(), "here") == way
     assert type(way.rows) is int

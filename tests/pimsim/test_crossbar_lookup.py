@@ -19,8 +19,10 @@ ISAS = ["portable", "avx2", "avx512"][: 1 + ["portable", "avx2", "avx512"].index
 def products(draw) -> tuple[ProgrammedMatrix, np.ndarray, int, bool, int]:
     """A matrix with any of the errors of converters and cells, codes, their bits and sign, and the first's number."""
     encoding = draw(st.sampled_from(["offset", "differential"]))
+    rows = draw(st.sampled_from([1, 5, 6, 13, 64, 128, 300, 1024]))
     arithmetic = Arithmetic(
-        rows=draw(st.sampled_from([1, 5, 6, 13, 64, 128, 300, 1024])),
+        rows=rows,
+        crossbar_rows=draw(st.sampled_from([None, rows, *(min(size, 4096) for size in (rows + 1, 2 * rows + 3))])),
         cell_bits=draw(st.integers(1, 4)),
         dac_bits=draw(st.sampled_from([1, 2, 4])),
         adc_bits=draw(st.sampled_from([3, 6, 7, 8, 9, 12])),
