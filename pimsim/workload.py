@@ -183,7 +183,8 @@ class Gather:
 class Elementwise:
     """`count` numbers that come out, each by `kind` (see `VECTOR_STEPS`) from `operands` numbers that go in.
 
-    What is known beforehand, such as a bias, does not go in: it is held where it is used.
+    Several squares are added up as they come. What is known beforehand, such as a bias, does not go in: it is held
+    where it is used.
     """
 
     name: str
@@ -209,8 +210,8 @@ class Elementwise:
     @property
     def steps(self) -> int:
         """Lane steps per inference."""
-        each = VECTOR_STEPS[self.kind] * (max(self.operands - 1, 1) if self.kind in PAIRWISE else 1)
-        return self.count * each
+        times = max(self.operands - 1, 1) if self.kind in PAIRWISE else self.operands if self.kind == "square" else 1
+        return self.count * VECTOR_STEPS[self.kind] * times
 
 
 Op: TypeAlias = MatVec | MatMul | Gather | Elementwise

@@ -43,7 +43,7 @@ def baseline_workload(
         inputs = ("pairs",)
     late = _chain(ops, [layer for layer in layers if layer not in early], inputs)
     if interaction == "fm":
-        ops.append(Elementwise("fm", "square", interaction_rows * length, FLOAT_BITS, gathered))
+        ops.append(Elementwise("fm", "square", 1, FLOAT_BITS, gathered, interaction_rows * length))
         late = (*late, "fm")
     terms = len(features.tables) + len(late)
     ops.append(Elementwise("logit", "add", 1, FLOAT_BITS, _unique(gathered + late), terms))

@@ -71,7 +71,7 @@ class _Walk:
                 )
             sparse_out = (block.sparse_width + DSI_ROWS, sparse[1] + names)
         if live.fm:
-            names = self._elementwise(f"{prefix}.fm.square", "square", block.sparse_width * EMBEDDING_DIM, sparse[1])
+            names = self._elementwise(f"{prefix}.fm.square", "square", EMBEDDING_DIM, sparse[1], block.sparse_width)
             if block.dense_width != EMBEDDING_DIM:
                 names = self._matvec(f"{prefix}.fm.linear", EMBEDDING_DIM, block.dense_width, block.fm_precision, names)
             names = self._elementwise(f"{prefix}.fm.add", "add", block.dense_width, dense[1] + names, 2)

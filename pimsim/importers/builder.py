@@ -156,6 +156,15 @@ class Builder:
         count = self._share(label, "numbers", count)
         return self._add(Elementwise(self._free_name(label), kind, count, after=after, operands=operands))
 
+    def reduction(self, label: str, kind: str, numbers: int, results: int, after: tuple[str, ...]) -> tuple[str, ...]:
+        """`results` out of the vector unit, from `numbers` in equal shares, rounded up.
+
+        Where a batch is reduced too, an inference has its share of the numbers, and they count as results.
+        """
+        if results % self._batch:
+            return self.elementwise(label, kind, numbers, after)
+        return self.elementwise(label, kind, results, after, -(-numbers // results))
+
     def unknown(self, label: str, operator: str, place: str, count: int, after: tuple[str, ...]) -> tuple[str, ...]:
         """Refuse an operator without a known cost, or charge one step for each of its `count` outputs."""
         if not self.charges_unknown:

@@ -102,7 +102,7 @@ def transposed_convolution(builder: Builder, label: str, x: Value, weight: Value
     inner, outputs = weight.shape[0] // groups, math.prod(weight.shape[1:])
     positions = x.numel // weight.shape[0]
     windows = product(builder, label, x, weight, (positions, outputs * groups), positions, inner, outputs, groups)
-    return Value(shape, builder.elementwise(f"{label}.add", "add", windows.numel, windows.sources))
+    return Value(shape, builder.reduction(f"{label}.add", "add", windows.numel, math.prod(shape), windows.sources))
 
 
 def einsum(builder: Builder, label: str, equation: str, left: Value, right: Value, shape: tuple[int, ...]) -> Value:
@@ -152,7 +152,7 @@ def looked_up(builder: Builder, label: str, table: Value, ids: Value, shape: tup
 
 
 def reduced(builder: Builder, label: str, kind: str, x: Value, shape: tuple[int, ...], last_too: bool) -> Value:
-    """Sum, mean or maximum over axes, every input through one operation; `last_too`: the last axis is among them.
+    """Sum, mean or maximum over axes; `last_too`: the last axis is among them.
 
     Rows of a table that are summed straight away are bags of its gather.
     """
@@ -160,12 +160,12 @@ def reduced(builder: Builder, label: str, kind: str, x: Value, shape: tuple[int,
         length = x.shape[-1]
         builder.sum_rows(x.gathered, x.numel // length, math.prod(shape) // length)
         return Value(shape, x.sources)
-    return Value(shape, builder.elementwise(label, kind, x.numel, x.sources))
+    return Value(shape, builder.reduction(label, kind, x.numel, math.prod(shape), x.sources))
 
 
 def pooled(builder: Builder, label: str, kind: str, x: Value, shape: tuple[int, ...], window: int) -> Value:
     """Maximum or mean of windows of `window` numbers."""
-    return Value(shape, builder.elementwise(label, kind, math.prod(shape) * window, x.sources))
+    return Value(shape, builder.elementwise(label, kind, math.prod(shape), x.sources, window))
 
 
 def batch_normalised(builder: Builder, label: str, x: Value) -> Value:

@@ -203,7 +203,8 @@ def _embedding_bag(call: Call) -> Value | None:
                                                      ids.sources))
     read = operators.looked_up(call.builder, call.label, table, ids, (ids.numel, length))
     scaled = operators.mapped(call.builder, f"{call.label}.mul", "multiply", read.shape, read, weights)
-    return Value(call.shape, call.builder.elementwise(f"{call.label}.add", "add", scaled.numel, scaled.sources))
+    return Value(call.shape, call.builder.reduction(f"{call.label}.add", "add", scaled.numel, bags * length,
+                                                    scaled.sources))
 
 
 def _batch_norm(call: Call) -> Value:

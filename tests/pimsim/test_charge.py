@@ -118,7 +118,8 @@ def test_vector_unit_work_by_hand() -> None:
 
 
 @pytest.mark.parametrize(("kind", "operands", "steps"), [
-    ("add", 1, 1), ("add", 2, 1), ("add", 3, 2), ("multiply", 2, 1), ("max", 5, 4), ("rescale", 2, 2), ("copy", 3, 1)])
+    ("add", 1, 1), ("add", 2, 1), ("add", 3, 2), ("multiply", 2, 1), ("max", 5, 4), ("rescale", 2, 2), ("copy", 3, 1),
+    ("square", 4, 4)])
 def test_every_operand_moves_and_n_numbers_take_n_less_one_additions(kind: str, operands: int, steps: int) -> None:
     cost = _charge(Elementwise("e", kind, 320, 16, operands=operands))
     bits = 320 * (operands + 1) * 16  # in and out

@@ -158,7 +158,16 @@ def test_what_goes_into_each_number() -> None:
     assert operands(functional.silu, x) == [("sigmoid", 6, 1), ("multiply", 6, 2)]
     assert operands(functional.glu, x) == [("sigmoid", 3, 1), ("multiply", 3, 2)]
     assert operands(lambda x: x.softmax(1), x) == [("softmax", 6, 1)]
-    assert operands(lambda x: x.max(1).values, x) == [("max", 6, 1)]  # every number is one that goes in
+    assert operands(lambda x: x.max(1).values, x) == [("max", 1, 6)]
+    assert operands(lambda x: x.reshape(1, 2, 3).mean(1), x) == [("add", 3, 2)]
+    assert operands(lambda x: functional.avg_pool1d(x, 2), torch.zeros(1, 4, 6)) == [("add", 12, 2)]
+
+
+def test_a_reduction_in_a_batch() -> None:
+    own = workload_from_torch(Written(lambda m, x: x.sum(1)), torch.zeros(4, 6), batch=4)
+    assert own.ops == (Elementwise("sum", "add", 1, operands=6),)
+    of_all = workload_from_torch(Written(lambda m, x: x.sum(0)), torch.zeros(4, 6), batch=4)
+    assert of_all.ops == (Elementwise("sum", "add", 6),)  # an inference's share
 
 
 def test_weights_used_twice_are_stored_once() -> None:

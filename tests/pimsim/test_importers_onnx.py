@@ -64,9 +64,9 @@ def test_a_convolutional_network(path: Path) -> None:
     assert workload_from_onnx(path).ops == (
         MatVec("conv", 27, 8, 64),
         Elementwise("n_c", "relu", 8 * 64, after=("conv",)),
-        Elementwise("n_d", "max", 8 * 16 * 4, after=("n_c",)),
+        Elementwise("n_d", "max", 8 * 16, after=("n_c",), operands=4),
         *(MatVec(name, 9, 1, 4, after=("n_d",)) for name in groups),
-        Elementwise("n_f", "add", 8 * 4, after=groups),
+        Elementwise("n_f", "add", 8, after=groups, operands=4),
         MatVec("head", 8, 10, 1, after=("n_f",)),
     )
 

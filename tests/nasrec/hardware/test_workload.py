@@ -98,6 +98,7 @@ def test_sums_and_products_read_all_that_they_put_together() -> None:
         "blocks.0.dense.add": (16, 3),
         "blocks.0.attention.residual": (16 * 16, 2),
         "blocks.0.attention.fc_residual": (16 * 16, 2),
+        "blocks.0.fm.square": (16, 16),
         "blocks.0.fm.add": (16, 2),
         "blocks.1.bilinear.multiply": (16, 2),
         "blocks.1.skip.add": (16 * 16, 2),
