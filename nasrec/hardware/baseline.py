@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from nasrec.data.features import Features
@@ -24,9 +24,10 @@ def baseline_workload(
 ) -> Workload:
     """One inference of a baseline at 8-bit weights and inputs.
 
-    `layers` in order of execution; those that read the dense inputs only (named `bottom...` or `dense...`) run beside
-    the look-ups. `interaction` is "dot" (all pairs of `interaction_rows` rows), "fm" or "none"; `length` is the number
-    of elements in a table's row.
+    `layers` in order of execution: "dot" has those of the bottom MLP (named `bottom...`) before the others, "fm" those
+    that project the dense inputs (`dense_row`) or weigh them (`dense_first_order`). `interaction` is "dot" (all pairs
+    of `interaction_rows` rows), "fm" or "none" (each table holds the weights of its values); `length` is the number of
+    elements in a table's row.
     """
     ops: list[MatVec | MatMul | Gather | Elementwise] = []
     ops += [
@@ -34,19 +35,23 @@ def baseline_workload(
         for table in features.tables
     ]
     gathered = tuple(op.name for op in ops)
-    early = [layer for layer in layers if layer.name.startswith(("bottom", "dense"))]
-    chain = _chain(ops, [layer for layer in early if layer.name.startswith("bottom")], ())
-    roots = [_chain(ops, [layer], ()) for layer in early if not layer.name.startswith("bottom")]
-    inputs = gathered + chain + tuple(name for root in roots for name in root)
     if interaction == "dot":
-        ops.append(MatMul("pairs", interaction_rows, length, interaction_rows, 1, True, FLOAT_BITS, inputs))
-        inputs = ("pairs",)
-    late = _chain(ops, [layer for layer in layers if layer not in early], inputs)
+        bottom = _chain(ops, [layer for layer in layers if layer.name.startswith("bottom")], ())
+        rows = gathered + bottom
+        ops.append(MatMul("pairs", interaction_rows, length, interaction_rows, 1, True, FLOAT_BITS, rows))
+        _chain(ops, [layer for layer in layers if not layer.name.startswith("bottom")], ("pairs", *bottom))
+        return Workload(name, tuple(ops))
+    of_dense = {
+        layer.name: _chain(ops, [layer], ()) for layer in layers if layer.name in ("dense_row", "dense_first_order")
+    }
+    rest = [layer for layer in layers if layer.name not in of_dense]
+    terms = _chain(ops, rest, gathered if interaction == "fm" else ()) + of_dense.get("dense_first_order", ())
     if interaction == "fm":
-        ops.append(Elementwise("fm", "square", 1, FLOAT_BITS, gathered, interaction_rows * length))
-        late = (*late, "fm")
-    terms = len(features.tables) + len(late)
-    ops.append(Elementwise("logit", "add", 1, FLOAT_BITS, _unique(gathered + late), terms))
+        rows = gathered + of_dense.get("dense_row", ())
+        ops.append(Elementwise("fm", "square", 1, FLOAT_BITS, rows, interaction_rows * length))
+        terms = (*terms, "fm")
+    summed = len(features.tables) + len(terms)
+    ops.append(Elementwise("logit", "add", 1, FLOAT_BITS, gathered + terms, summed))
     return Workload(name, tuple(ops))
 
 
@@ -62,7 +67,3 @@ def _chain(
             ops.append(Elementwise(f"{layer.name}.relu", "relu", layer.outputs, FLOAT_BITS, after))
             after = (f"{layer.name}.relu",)
     return after
-
-
-def _unique(names: Iterable[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(names))

@@ -174,10 +174,23 @@ def test_baselines_have_every_layer_and_table() -> None:
         assert kinds.count(MatVec) == len(model.layer_shapes())
         assert kinds.count(MatMul) == (name == "dlrm")
         assert kinds.count(Elementwise) >= 1
-        logit = workload.ops[-1]
-        assert isinstance(logit, Elementwise)
-        assert logit.count == 1
-        assert logit.steps == 26 + (name == "deepfm")  # tables, the head and the factorisation machine, less one
+        ops = {op.name: op for op in workload.ops}
+        tables = {op.name for op in workload.ops if isinstance(op, Gather)}
+        if name == "dlrm":  # it has no weights of single values: the head's output is the logit
+            assert workload.ops[-1].name == "head.rescale"
+            assert set(ops["pairs"].after) == {*tables, "bottom.2.relu"}
+            assert set(ops["top.0"].after) == {"pairs", "bottom.2.relu"}
+        else:
+            logit = ops["logit"]
+            assert isinstance(logit, Elementwise) and logit is workload.ops[-1] and logit.count == 1
+            terms = {"deepfm": {"head.rescale", "dense_first_order.rescale", "fm"}}.get(name, {"head.rescale"})
+            assert set(logit.after) == tables | terms
+            assert logit.operands == len(tables | terms) and logit.steps == logit.operands - 1
+        if name == "deepfm":
+            assert set(ops["fm"].after) == {*tables, "dense_row.rescale"}
+            assert set(ops["deep.0"].after) == tables
+        if name == "logistic_regression":
+            assert ops["head"].after == (), "it reads the dense inputs"
         relus = [op.name for op in workload.ops if isinstance(op, Elementwise) and op.kind == "relu"]
         assert len(relus) == sum(isinstance(module, nn.ReLU) for module in model.modules())
         assert len(relus) == {"logistic_regression": 0, "dlrm": 5, "deepfm": 3}[name]  # hidden layers, dlrm's bottom
