@@ -102,11 +102,16 @@ class SupernetOptions(Section):
 
 
 class TrainSection(Section):
-    """A training from scratch, with each learning rate in turn; the one best on validation is kept."""
+    """A training from scratch, with each learning rate in turn; the one best on validation is kept.
+
+    Tables start Xavier normal, or as normal draws of deviation `embedding_std`: on a short log, starting near 0 keeps
+    rare values from overfitting.
+    """
 
     epochs: Count = 2
     batch_size: Count = 512
     learning_rates: Rates = (0.04, 0.12)
+    embedding_std: Rate | None = None
 
     def train_options(self, seed: int) -> tuple[TrainOptions, ...]:
         """The trainer's options, one for each learning rate."""

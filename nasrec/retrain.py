@@ -21,6 +21,7 @@ from nasrec.hardware import arithmetic_of, baseline_workload, breakdown_of, cost
 from nasrec.model.baselines import BASELINES, Baseline
 from nasrec.model.optimizer import load_weights, weights_of
 from nasrec.model.subnet import Subnet
+from nasrec.model.untrained import untrained
 from nasrec.options import CodesignOptions
 from nasrec.progress import Report, stage
 from nasrec.score import Score, calibrate, judge, store_tables
@@ -44,7 +45,8 @@ def train_finalist(
     """
 
     def build() -> Subnet:
-        return Subnet(candidate.arch, data.features, generator=torch.Generator().manual_seed(options.seed))
+        arch, std = candidate.arch, options.winners.embedding_std
+        return untrained(lambda generator: Subnet(arch, data.features, generator=generator), options.seed, std)
 
     trainings = options.winners.train_options(options.seed)
     model, log, rate = _best_training(folder.name, build, trainings, folder / "training", data, encoder)
@@ -96,8 +98,10 @@ def train_baseline(
     """Train the baseline `name` in float, score it on test and, at 8 bits, on ISAAC: its part of the summary."""
 
     def build(precision: Precision) -> Baseline:
-        generator = torch.Generator().manual_seed(options.seed)
-        return BASELINES[name](data.features, precision=precision, generator=generator)
+        def drawn(generator: torch.Generator) -> Baseline:
+            return BASELINES[name](data.features, precision=precision, generator=generator)
+
+        return untrained(drawn, options.seed, options.baselines.embedding_std)
 
     trainings = options.baselines.train_options(options.seed)
     place = folder / "baselines" / name
