@@ -104,6 +104,11 @@ def _print(summary: dict[str, Any]) -> None:
             spent = [f"{found['supernet_s']:,.0f} s", f"{found['scores_s']:,.0f} s"] if time == "after" else ["", ""]
             correlation = [interval(figures["kendall"]), interval(figures["pearson"])]
             table.add_row(name, title, str(figures["count"]), *correlation, *spent)
+        if len(found["by_supernet"]) > 1:
+            for seed, one in found["by_supernet"].items():
+                alone = one["after"]["validation"]
+                correlation = [interval(alone["kendall"]), interval(alone["pearson"])]
+                table.add_row("", f"… with seed {seed} alone", str(alone["count"]), *correlation, "", "")
     _output.print(table)
     truth = summary["truth"]
     line = f"trained from scratch: {len(summary['subnets'])} subnets, {truth['wall_s']:,.0f} s"

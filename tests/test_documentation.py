@@ -161,11 +161,12 @@ def read_rank(path: Path) -> None:
     save_rank_picture(shown, path.with_name("rank.png"))
     trained = {"log_loss": 0.3, "test": {"log_loss": 0.3}}
     score = {"before": 0.5, "after": 0.4, "auc": None}
-    rows = subnet_rows({(0, 0, 0.12): trained, (0, 1, 0.12): trained}, {"single-operator": {0: score}})
+    rows = subnet_rows({(0, 0, 0.12): trained, (0, 1, 0.12): trained}, {"single-operator": {1: {0: score}}})
     found = correlations(rows, "single-operator", resamples=1, seed=0)
     assert_fields(shown["subnets"], rows)
     assert_fields(shown["truth"], {**noise(rows, resamples=1, seed=0), "wall_s": 1.0})
-    assert_fields(shown["strategies"], {"single-operator": {**found, "supernet_s": 1.0, "scores_s": 1.0}})
+    strategy = {**found, "by_supernet": {"1": found}, "supernet_s": 1.0, "scores_s": 1.0}
+    assert_fields(shown["strategies"], {"single-operator": strategy})
 
 
 def assert_fields(shown: Any, real: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from itertools import combinations
 from math import prod
 from pathlib import Path
 
@@ -99,7 +100,8 @@ def test_the_rank_study_of_the_results_is_that_of_the_example() -> None:
     assert all(len(one["by_epoch"]) == options.truth.stop_after for one in kept.values())
     second, third = ([one["by_epoch"][epoch] for one in kept.values()] for epoch in (1, 2))
     said = (ROOT / "benchmarks/README.md").read_text(encoding="utf-8")
-    assert f"with a tau of {kendalltau(second, third)[0]:.2f} only" in " ".join(said.split())
+    plain = " ".join(said.split())
+    assert f"with a tau of {kendalltau(second, third)[0]:.2f} only" in plain
     assert set(kept) == {f"truth-{number:03d}-{seed}-{rate}" for number, seed, rate in options.truth.trainings(100)}
     unseen = [row for row in results["subnets"] if row["subnet"] >= 26]
     taus = {
@@ -108,16 +110,26 @@ def test_the_rank_study_of_the_results_is_that_of_the_example() -> None:
     }
     listed = "{single-operator:.2f} (single operator), {single-path:.2f} (single path) and {any-path:.2f} (any path)"
     assert len(unseen) == 74
-    assert f"give {listed.format(**taus)} after fine-tuning" in " ".join(said.split())
-    twice = [list(row["by_seed"].values()) for row in results["subnets"] if len(row["by_seed"]) == 2]
-    assert len(twice) == options.truth.repeated
-    assert f"with a tau of {kendalltau(*zip(*twice, strict=True))[0]:.2f} [" in " ".join(said.split())
+    assert f"give {listed.format(**taus)} after fine-tuning" in plain
+    seeds = [np.array(losses) for losses in zip(*(row["by_seed"].values() for row in results["subnets"]), strict=True)]
+    assert len(seeds) == len(options.truth.seeds) == 4
+    pairs = [kendalltau(a, b)[0] for a, b in combinations(seeds, 2)]
+    assert f"with a tau of {min(pairs):.2f} to {max(pairs):.2f}, by the pair" in plain
+    first, *others = seeds
+    halves = [kendalltau(first + one, sum(others) - one)[0] for one in others]
+    assert f"as the other two's does with {min(halves):.2f} to {max(halves):.2f}" in plain
+    by_supernet = [one for found in results["strategies"].values() for one in found["by_supernet"].values()]
+    below = sum(one["after"]["validation"]["kendall"]["low"] < 0.35 for one in by_supernet)
+    assert len(by_supernet) == 9 and f"alone, {below} of the nine miss the lower end" in plain
     for name, found in results["strategies"].items():
         cells = [
             f"{one['value']:.2f} [{one['low']:.2f}, {one['high']:.2f}]"
             for time, one in ((time, found[time]["validation"][kind]) for time, kind in SHOWN)
         ]
+        by_seed = [one["after"]["validation"]["kendall"]["value"] for one in found["by_supernet"].values()]
+        cells.append(", ".join(f"{tau:.2f}" for tau in by_seed))
         assert " | ".join(cells) in said.replace("**", "")
+        assert found["after"]["validation"]["kendall"]["low"] >= 0.35
         scored = [row for row in results["subnets"] if name in row["one_shot"]]
         for time in ("before", "after"):
             pairs = [(row["one_shot"][name][time], row["validation"]) for row in scored]

@@ -58,8 +58,9 @@ def rank(run: RankRun, part: Part = "all") -> dict[str, Any]:
             }
         )
     if part in ("all", "scores"):
-        run.stages({f"supernet-{name}": partial(_train_supernet, run, name) for name in run.options.strategies})
-        run.stages({f"scores-{name}": partial(_score, run, name) for name in run.options.strategies})
+        supernets = [(name, seed) for seed in run.options.supernet_seeds for name in run.options.strategies]
+        run.stages({_supernet_stage(*one): partial(_train_supernet, run, *one) for one in supernets})
+        run.stages({f"scores-{name}-{seed}": partial(_score, run, name, seed) for name, seed in supernets})
     summary = _summarise(run, data)
     write_json(run.folder / RANK_JSON, summary)
     save_rank_picture(summary, run.folder / RANK_PNG)
@@ -70,8 +71,12 @@ def _truth_stage(number: int, seed: int, rate: float) -> str:
     return f"truth-{number:03d}-{seed}-{rate}"
 
 
-def _score_stage(number: int, strategy: str) -> str:
-    return f"score-{strategy}-{number:03d}"
+def _supernet_stage(strategy: str, seed: int) -> str:
+    return f"supernet-{strategy}-{seed}"
+
+
+def _score_stage(number: int, strategy: str, seed: int) -> str:
+    return f"score-{strategy}-{seed}-{number:03d}"
 
 
 def _train_from_scratch(run: RankRun, number: int, seed: int, rate: float) -> dict[str, Any]:
@@ -90,29 +95,29 @@ def _train_from_scratch(run: RankRun, number: int, seed: int, rate: float) -> di
     return found
 
 
-def _train_supernet(run: RankRun, strategy: str) -> dict[str, Any]:
-    folder = _supernet_folder(run, strategy)
-    log = train_nas_supernet(folder, prepared_data(run), run.options.search(strategy), f"supernet, {strategy}")
-    return log.to_json()
+def _train_supernet(run: RankRun, strategy: str, seed: int) -> dict[str, Any]:
+    folder = _supernet_folder(run, strategy, seed)
+    title = f"supernet, {strategy}, seed {seed}"
+    return train_nas_supernet(folder, prepared_data(run), run.options.search(strategy, seed), title).to_json()
 
 
-def _supernet_folder(run: RankRun, strategy: str) -> Path:
-    return run.folder / "supernets" / strategy
+def _supernet_folder(run: RankRun, strategy: str, seed: int) -> Path:
+    return run.folder / "supernets" / f"{strategy}-{seed}"
 
 
-def _score(run: RankRun, strategy: str) -> int:
+def _score(run: RankRun, strategy: str, seed: int) -> int:
     """Score every subnet with one supernet, each a stage of its own; the number of subnets."""
     options, data = run.options, prepared_data(run)
-    folder = _supernet_folder(run, strategy)
+    folder = _supernet_folder(run, strategy, seed)
     remove_training_state(folder)
-    search = options.search(strategy)
+    search = options.search(strategy, seed)
     score = ArchScorer(
         load_nas_supernet(folder, data.features, search), data.split("train"), data.split("validation"), search.score
     )
-    with stage(f"scoring, {strategy}", total=options.subnets, unit="subnets") as progress:
+    with stage(f"scoring, {strategy}, seed {seed}", total=options.subnets, unit="subnets") as progress:
         for number in range(options.subnets):
             arch = draw(options.space.space(), options.seed, number)
-            run.stage(_score_stage(number, strategy), partial(_one_shot, score, arch))
+            run.stage(_score_stage(number, strategy, seed), partial(_one_shot, score, arch))
             progress(number + 1)
     return options.subnets
 
@@ -133,8 +138,12 @@ def _summarise(run: RankRun, data: Prepared) -> dict[str, Any]:
     trained = run if options.truth_from is None else RankRun.open(Path(options.truth_from))
     from_scratch = {one: _truth_stage(*one) for one in options.truth.trainings(options.subnets)}
     truths = _finished(trained, from_scratch)
-    scores: dict[str, dict[int, Any]] = {
-        name: _finished(run, {n: _score_stage(n, name) for n in numbers}) for name in options.strategies
+    scores: dict[str, dict[int, dict[int, Any]]] = {
+        name: {
+            seed: _finished(run, {number: _score_stage(number, name, seed) for number in numbers})
+            for seed in options.supernet_seeds
+        }
+        for name in options.strategies
     }
     rows = subnet_rows(truths, scores)
     seconds = {**trained.wall_s(), **run.wall_s()}
@@ -155,11 +164,15 @@ def _summarise(run: RankRun, data: Prepared) -> dict[str, Any]:
         "strategies": {
             name: {
                 **correlations(rows, name, resamples=options.resamples, seed=options.seed),
-                "supernet_s": spent([f"supernet-{name}"]),
-                "scores_s": spent(_score_stage(n, name) for n in numbers),
+                "by_supernet": {
+                    str(seed): correlations(rows, name, seed, resamples=options.resamples, seed=options.seed)
+                    for seed in options.supernet_seeds
+                },
+                "supernet_s": spent(_supernet_stage(name, seed) for seed in options.supernet_seeds),
+                "scores_s": spent(_score_stage(n, name, seed) for n in numbers for seed in options.supernet_seeds),
             }
             for name in options.strategies
-            if scores[name]
+            if any(row["one_shot"].get(name) for row in rows)
         },
         "subnets": rows,
     }

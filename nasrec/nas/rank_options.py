@@ -58,13 +58,15 @@ class TruthOptions(Section):
 class RankOptions(Section):
     """Everything that decides the result of a rank study, besides its data.
 
-    `subnets` architectures are drawn with `seed`; a supernet is trained with each of `strategies`, with
-    `supernet_seed`, or else `seed` + 1: with `seed`, its first steps would train these very architectures. `truth_from`
-    is the folder of another study, whose architectures were trained from scratch already.
+    `subnets` architectures are drawn with `seed`. With each of `strategies`, `supernets` supernets are trained, whose
+    scores count with their mean, with `supernet_seed` and the seeds after it; or else from `seed` + 1 on: with `seed`,
+    the first steps would train these very architectures. `truth_from` is the folder of another study, whose
+    architectures were trained from scratch already.
     """
 
     seed: Seed = 0
     subnets: Count = 100
+    supernets: Count = 1
     supernet_seed: Seed | None = None
     truth_from: str | None = None
     strategies: Annotated[tuple[Sampling, ...], Field(min_length=1)] = SAMPLING
@@ -85,8 +87,13 @@ class RankOptions(Section):
         shared = {name: getattr(other, name) for name in ("seed", "subnets", "data", "space", "truth")}
         return self.model_copy(update={**shared, "truth_from": str(other.truth_from or folder.resolve())})
 
-    def search(self, strategy: str) -> NasOptions:
-        """The search whose supernet is trained by sampling with `strategy`."""
+    @property
+    def supernet_seeds(self) -> range:
+        """The seeds of each strategy's supernets."""
+        first = self.seed + 1 if self.supernet_seed is None else self.supernet_seed
+        return range(first, first + self.supernets)
+
+    def search(self, strategy: str, seed: int) -> NasOptions:
+        """The search whose supernet is trained with `seed` by sampling with `strategy`."""
         supernet = NasSupernetOptions.model_validate({**self.supernet.model_dump(), "sampling": strategy})
-        seed = self.seed + 1 if self.supernet_seed is None else self.supernet_seed
         return NasOptions(seed=seed, data=self.data, space=self.space, supernet=supernet, score=self.score)

@@ -20,15 +20,16 @@ _Seed = TypeVar("_Seed", int, str)
 
 
 def subnet_rows(
-    truths: Mapping[tuple[int, int, float], Result], scores: Mapping[str, Mapping[int, Result]]
+    truths: Mapping[tuple[int, int, float], Result], scores: Mapping[str, Mapping[int, Mapping[int, Result]]]
 ) -> list[dict[str, Any]]:
     """A row for every subnet with a truth: its number, its log losses from scratch, its one-shot scores.
 
-    `truths` maps (subnet, seed, learning rate) to what training from scratch reached, `scores` strategy and subnet to
-    one-shot scores. With each seed the learning rate best on validation counts: `by_seed` has its validation log loss,
-    `learning_rates` the rate itself; `validation` and `test` are means over the seeds, each log loss less what its seed
-    adds to every subnet's, as not all subnets are trained with every seed. A training that diverged does not count, and
-    a subnet without any other has no row.
+    `truths` maps (subnet, seed, learning rate) to what training from scratch reached, `scores` strategy, a supernet's
+    seed and subnet to one-shot scores. What counts is their mean over the supernets, once all have scored a subnet;
+    `by_supernet` has each. With each seed the learning rate best on validation counts: `by_seed` has its validation log
+    loss, `learning_rates` the rate itself; `validation` and `test` are means over the seeds, each log loss less what
+    its seed adds to every subnet's, as not all subnets are trained with every seed. A training that diverged does not
+    count, and a subnet without any other has no row.
     """
     best: dict[int, dict[int, tuple[float, float, float]]] = {}
     for (number, seed, rate), truth in sorted(truths.items()):
@@ -45,10 +46,23 @@ def subnet_rows(
             "test": test[place],
             "by_seed": {str(seed): loss for seed, (loss, _, _) in seeds.items()},
             "learning_rates": {str(seed): rate for seed, (_, rate, _) in seeds.items()},
-            "one_shot": {strategy: found[number] for strategy, found in scores.items() if number in found},
+            "one_shot": {
+                strategy: _over_supernets({seed: of_seed[number] for seed, of_seed in found.items()})
+                for strategy, found in scores.items()
+                if found and all(number in of_seed for of_seed in found.values())
+            },
         }
         for place, (number, seeds) in enumerate(best.items())
     ]
+
+
+def _over_supernets(scores: Mapping[int, Result]) -> dict[str, Any]:
+    """The mean of a subnet's `scores`, by the supernet's seed, and each; a mean with a None is None."""
+    means = {}
+    for name in ("before", "after", "auc"):
+        values = [score[name] for score in scores.values()]
+        means[name] = None if None in values else math.fsum(values) / len(values)
+    return {**means, "by_supernet": {str(seed): dict(score) for seed, score in scores.items()}}
 
 
 def _mean_over_seeds(subnets: Sequence[Mapping[_Seed, float]]) -> list[float]:
@@ -68,19 +82,20 @@ def seed_effects(subnets: Sequence[Mapping[_Seed, float]]) -> dict[_Seed, float]
     return {seed: float(np.mean([losses[seed] for losses in whole])) - mean if whole else 0.0 for seed in seeds}
 
 
-def correlations(rows: Sequence[Result], strategy: str, *, resamples: int, seed: int) -> dict[str, Any]:
+def correlations(
+    rows: Sequence[Result], strategy: str, supernet: int | None = None, *, resamples: int, seed: int
+) -> dict[str, Any]:
     """Kendall and Pearson of `strategy`: before and after fine-tuning, against validation and against test.
 
-    A subnet whose one-shot score is None (not finite) is left out; `count` in each result is the number of pairs.
+    Of the mean score of all its supernets, or of the one with the seed `supernet`. A subnet whose one-shot score is
+    None (not finite) is left out; `count` in each result is the number of pairs.
     """
     found: dict[str, Any] = {}
     for time in TIMES:
         for split in SPLITS:
-            pairs = [
-                (row["one_shot"][strategy][time], row[split])
-                for row in rows
-                if strategy in row["one_shot"] and row["one_shot"][strategy][time] is not None
-            ]
+            scored = [(row["one_shot"][strategy], row[split]) for row in rows if strategy in row["one_shot"]]
+            shots = [(shot if supernet is None else shot["by_supernet"][str(supernet)], loss) for shot, loss in scored]
+            pairs = [(shot[time], loss) for shot, loss in shots if shot[time] is not None]
             one_shot, truth = np.asarray(pairs, np.float64).reshape(-1, 2).T
             found.setdefault(time, {})[split] = correlate(one_shot, truth, resamples=resamples, seed=seed).to_json()
     return found

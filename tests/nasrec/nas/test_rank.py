@@ -129,7 +129,7 @@ def test_parts_in_any_order_and_a_lost_subnet(finished: tuple[RankRun, dict[str,
     assert first["subnets"] == [], "a subnet without a truth has no row"
     second = rank(run, "truth")
     assert timeless(second) == timeless(finished[1])
-    for stage in ("truth-001-1-0.12", "score-single-operator-002", "scores-single-operator"):
+    for stage in ("truth-001-1-0.12", "score-single-operator-1-002", "scores-single-operator-1"):
         (run.folder / "stages" / f"{stage}.json").unlink()
     kept = run.folder / "stages" / "truth-000-0-0.12.json"
     before = kept.stat().st_mtime_ns
@@ -139,18 +139,19 @@ def test_parts_in_any_order_and_a_lost_subnet(finished: tuple[RankRun, dict[str,
 
 @pytest.mark.parametrize("strategy", SAMPLING)
 def test_the_supernet_does_not_train_the_studied_networks_first(strategy: str) -> None:
-    options = RankOptions(seed=4)
-    training = TrainOptions(seed=options.search(strategy).seed, sampling=strategy)
+    options = RankOptions(seed=4, supernets=2)
     studied = {draw(FULL, options.seed, number) for number in range(options.subnets)}
-    assert not studied & {step_arch(FULL, training, step) for step in range(3 * options.subnets)}
-    assert RankOptions(seed=4, supernet_seed=9).search(strategy).seed == 9
+    for seed in options.supernet_seeds:
+        training = TrainOptions(seed=options.search(strategy, seed).seed, sampling=strategy)
+        assert not studied & {step_arch(FULL, training, step) for step in range(3 * options.subnets)}
+    assert list(RankOptions(seed=4, supernet_seed=9, supernets=3).supernet_seeds) == [9, 10, 11]
 
 
 def test_another_supernet_for_the_same_truth(finished: tuple[RankRun, dict[str, Any]], tmp_path: Path) -> None:
-    """The truth is read, not trained again; the supernet, of another seed, scores otherwise."""
+    """The truth is read, not trained again; two supernets, one of another seed, score otherwise, by their mean."""
     first, summary = finished
-    rank_command(NO_CONTEXT, out=tmp_path / "study", truth=first.folder, workers=1, settings=[
-        "supernet_seed=5", "strategies=['single-operator']", "supernet.batch_size=128",
+    rank_command(NO_CONTEXT, out=tmp_path / "study", truth=first.folder, workers=1, preset="paper", settings=[
+        "supernet_seed=1", "supernets=2", "strategies=['single-operator']", "supernet.batch_size=128",
         "score.fine_tune_rows=256", "score.fine_tune_steps=5", "score.rows=200", f"resamples={first.options.resamples}",
     ])  # fmt: skip
     found = json.loads((tmp_path / "study" / "rank.json").read_text())
@@ -159,7 +160,14 @@ def test_another_supernet_for_the_same_truth(finished: tuple[RankRun, dict[str, 
     assert found["truth"] | {"wall_s": 0} == summary["truth"] | {"wall_s": 0}
     for row, before in zip(found["subnets"], summary["subnets"], strict=True):
         assert row["validation"] == before["validation"]
-        assert row["one_shot"] != before["one_shot"]
+        (shot,), (alone,) = row["one_shot"].values(), before["one_shot"].values()
+        both = shot["by_supernet"]
+        assert list(both) == ["1", "2"] and both["1"] == alone["by_supernet"]["1"] != both["2"]
+        assert shot["after"] == pytest.approx((both["1"]["after"] + both["2"]["after"]) / 2)
+    of_strategy = found["strategies"]["single-operator"]
+    assert set(of_strategy["by_supernet"]) == {"1", "2"}
+    by_first, alone = of_strategy["by_supernet"]["1"], summary["strategies"]["single-operator"]
+    assert by_first == {time: alone[time] for time in by_first}
 
 
 def test_command(tmp_path: Path) -> None:

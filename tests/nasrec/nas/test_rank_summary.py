@@ -32,8 +32,8 @@ TRUTHS = {
     (3, 1, 0.1): truth(None),
 }
 SCORES = {
-    "single-operator": {0: score(0.9, 0.3), 1: score(0.8, 0.4), 2: score(0.1, 0.1), 3: score(None, 0.5)},
-    "any-path": {3: score(0.5, 0.5)},
+    "single-operator": {1: {0: score(0.9, 0.3), 1: score(0.8, 0.4), 2: score(0.1, 0.1), 3: score(None, 0.5)}},
+    "any-path": {1: {3: score(0.5, 0.5)}},
 }
 
 
@@ -61,6 +61,25 @@ def test_correlations() -> None:
         "kendall": {"value": None, "low": None, "high": None},
         "pearson": {"value": None, "low": None, "high": None},
     }
+
+
+def test_the_mean_over_supernets_counts_where_all_have_scored() -> None:
+    second = {0: score(0.3, 0.9), 1: score(None, 0.2), 3: score(0.4, 0.1)}
+    first = {0: score(0.5, 0.1), 1: score(0.8, 0.4)}
+    rows = subnet_rows(TRUTHS, {"single-path": {5: first, 6: second}})
+    shots = [row["one_shot"].get("single-path") for row in rows]
+    assert shots[0] == {
+        "before": pytest.approx(0.4), "after": pytest.approx(0.5), "auc": pytest.approx(0.7),
+        "by_supernet": {"5": first[0], "6": second[0]},
+    }  # fmt: skip
+    assert shots[1]["before"] is None and shots[1]["after"] == pytest.approx(0.3)
+    assert shots[2] is None, "supernet 5 has not scored subnet 3"
+    # Subnet 0 is the better one: by the mean of .5 and .3 it is not, nor by supernet 6; by supernet 5 it is.
+    taus = [
+        correlations(rows, "single-path", seed, resamples=10, seed=0)["after"]["validation"]["kendall"]["value"]
+        for seed in (None, 5, 6)
+    ]
+    assert taus == [-1, 1, -1]
 
 
 def test_a_seed_that_is_bad_for_all_changes_no_order() -> None:
