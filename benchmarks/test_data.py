@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from benchmarks.criteo_file import write_rows
+from benchmarks.raw_file import write_criteo
 from nasrec.data import dataset, delimited
 from nasrec.data.encoder import EncodingOptions
 from nasrec.data.planted import planted_truth
@@ -37,8 +37,8 @@ def test_draw_synthetic_rows(benchmark: Any) -> None:
 
 @pytest.mark.parametrize("categories", ["vocabulary", "hash"])
 def test_prepare_criteo(benchmark: Any, tmp_path: Path, categories: Any) -> None:
-    """Text to arrays, all passes. The official loader reads 23,500 rows a second; larger: `criteo_file --prepare`."""
-    write_rows(tmp_path / "train.txt", ROWS)
+    """Text to arrays, all passes. The official loader reads 23,500 rows a second; larger: `raw_file --prepare`."""
+    write_criteo(tmp_path / "train.txt", ROWS)
     source = open_source(f"criteo:{tmp_path / 'train.txt'}")
 
     def once() -> None:
@@ -51,7 +51,7 @@ def test_prepare_criteo(benchmark: Any, tmp_path: Path, categories: Any) -> None
 
 def test_read_whole_numbers(benchmark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A raw Criteo log to typed frames, in turns with the same reader left to polars; the ratio is of medians."""
-    write_rows(tmp_path / "train.txt", ROWS)
+    write_criteo(tmp_path / "train.txt", ROWS)
     source = open_source(f"criteo:{tmp_path / 'train.txt'}")
     seconds: dict[str, list[float]] = {"kernel": [], "polars": []}
     parse_digits = delimited.parse_digits

@@ -37,6 +37,8 @@ class RunOf(ABC, Generic[Options]):
 
     FORMAT: ClassVar[str]
 
+    VERSION: ClassVar[int] = 1
+
     @classmethod
     @abstractmethod
     def kind(cls) -> type[Options]:
@@ -57,7 +59,7 @@ class RunOf(ABC, Generic[Options]):
         options_json = options.model_dump(mode="json")
         write_json(
             marker,
-            {"format": cls.FORMAT, "version": 1, "data": data, "options": options_json, "workers": workers},
+            {"format": cls.FORMAT, "version": cls.VERSION, "data": data, "options": options_json, "workers": workers},
         )
         return cls(folder, data, options, workers)
 
@@ -65,7 +67,7 @@ class RunOf(ABC, Generic[Options]):
     def open(cls, folder: Path) -> Self:
         """Open the run in `folder`; raises InputError naming the file that is missing or damaged."""
         marker = folder / RUN_JSON
-        found = read_json(marker, format=cls.FORMAT)
+        found = read_json(marker, format=cls.FORMAT, version=cls.VERSION)
         if set(found) != {"data", "options", "workers"} or not isinstance(found["data"], str):
             raise InputError(f"{marker}: expected the fields data and options and workers")
         if type(found["workers"]) is not int or found["workers"] < 1:

@@ -26,8 +26,9 @@ def baseline_workload(
 
     `layers` in order of execution: "dot" has those of the bottom MLP (named `bottom...`) before the others, "fm" those
     that project the dense inputs (`dense_row`) or weigh them (`dense_first_order`). `interaction` is "dot" (all pairs
-    of `interaction_rows` rows), "fm" or "none" (each table holds the weights of its values); `length` is the number of
-    elements in a table's row.
+    of `interaction_rows` rows), "fm" (a table's row begins with the weight of its value, which the factorisation
+    machine does not read) or "none" (each table holds the weights of its values); `length` is the number of elements in
+    a table's row.
     """
     ops: list[MatVec | MatMul | Gather | Elementwise] = []
     ops += [
@@ -48,7 +49,7 @@ def baseline_workload(
     terms = _chain(ops, rest, gathered if interaction == "fm" else ()) + of_dense.get("dense_first_order", ())
     if interaction == "fm":
         rows = gathered + of_dense.get("dense_row", ())
-        ops.append(Elementwise("fm", "square", 1, FLOAT_BITS, rows, interaction_rows * length))
+        ops.append(Elementwise("fm", "square", 1, FLOAT_BITS, rows, interaction_rows * (length - 1)))
         terms = (*terms, "fm")
     summed = len(features.tables) + len(terms)
     ops.append(Elementwise("logit", "add", 1, FLOAT_BITS, gathered + terms, summed))

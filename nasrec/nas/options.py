@@ -106,27 +106,20 @@ class EvolutionOptions(Section):
     """Regularised evolution (Real et al., AAAI 2019), as NASRec runs it.
 
     `population` random architectures, then `generations` of `children`, whose parent wins a tournament of `tournament`
-    of the living; the oldest leave. A child differs from its parent by `mutations` mutations in the first generation,
-    falling evenly to 1 in the last. `connections`: how the number of a block's inputs is drawn (see `Space`). With
-    `target_macs`, an architecture's score is its log loss plus `beta` times (MACs / target - 1).
+    of the living (of all, where they are fewer); the oldest leave. A child differs from its parent by `mutations`
+    mutations in the first generation, falling evenly to 1 in the last. `connections`: how the number of a block's
+    inputs is drawn (see `Space`). With `target_macs`, an architecture's score is its log loss plus `beta` times
+    (MACs / target - 1).
     """
 
     population: Annotated[int, Field(ge=2)] = 128
     generations: Annotated[int, Field(ge=0)] = 240
     children: Count = 8
-    tournament: Annotated[Count, Field(validate_default=True)] = 64
+    tournament: Count = 64
     mutations: Count = 6
     connections: Literal["binomial", "uniform"] = "uniform"
     beta: Annotated[float, Field(ge=0)] = 0.0
     target_macs: Annotated[Count | None, Field(validate_default=True)] = None
-
-    @field_validator("tournament")
-    @classmethod
-    def _fits_the_population(cls, tournament: int, info: ValidationInfo) -> int:
-        population = info.data.get("population")  # absent where that value itself is refused
-        if population is not None and tournament > population:
-            raise ValueError(f"drawn from the population: allowed are 1 to {population}")
-        return tournament
 
     @field_validator("target_macs")
     @classmethod

@@ -33,6 +33,7 @@ class RankRun(RunOf[RankOptions]):
     """The folder of a rank study; every subnet's training and every score is a stage of its own."""
 
     FORMAT: ClassVar[str] = "nasrec.rank_run"
+    VERSION: ClassVar[int] = 2  # 1: one supernet of each strategy, whose stages had no seed in their names
 
     @classmethod
     def kind(cls) -> type[RankOptions]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from nasrec.nas.options import NasOptions, NasScoreOptions, NasSpaceOptions, NasSupernetOptions
 from nasrec.nas.rank_correlation import RESAMPLES
@@ -76,6 +76,14 @@ class RankOptions(Section):
     supernet: NasSupernetOptions = NasSupernetOptions()
     score: NasScoreOptions = NasScoreOptions()
     truth: TruthOptions = TruthOptions()
+
+    @field_validator("supernet_seed")
+    @classmethod
+    def _not_the_studys_own(cls, supernet_seed: int | None, info: ValidationInfo) -> int | None:
+        own, supernets = info.data.get("seed"), info.data.get("supernets", 0)  # absent where they are refused
+        if supernet_seed is not None and own in range(supernet_seed, supernet_seed + supernets):
+            raise ValueError(f"{supernets} supernets from it on would have the study's own seed {own} among theirs")
+        return supernet_seed
 
     @classmethod
     def of_preset(cls, preset: NasOptions) -> RankOptions:

@@ -188,6 +188,7 @@ def test_baselines_have_every_layer_and_table() -> None:
             assert logit.operands == len(tables | terms) and logit.steps == logit.operands - 1
         if name == "deepfm":
             assert set(ops["fm"].after) == {*tables, "dense_row.rescale"}
+            assert ops["fm"].operands == 27 * 16  # latent numbers of 26 tables and of the dense inputs' row
             assert set(ops["deep.0"].after) == tables
         if name == "logistic_regression":
             assert ops["head"].after == (), "it reads the dense inputs"

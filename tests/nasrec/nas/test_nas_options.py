@@ -96,7 +96,6 @@ def test_keys_are_set_as_in_toml() -> None:
         ("retrain.learning_rates=[0.1, 0.1]", "every value is allowed once"),
         ("space.dense_widths=[]", "space.dense_widths is []"),
         ("evolution.beta=0.1", "evolution.target_macs is None: beta counts only with target_macs"),
-        ("evolution.population=32", "evolution.tournament is 64: drawn from the population: allowed are 1 to 32"),
         ("space.blocks=true", "space.blocks is True: true and false are not allowed here"),
         ("space.dense_widths=[16, false]", "space.dense_widths is [16, False]: true and false are not allowed here"),
         ("evolution=3", "evolution is 3"),

@@ -145,6 +145,8 @@ def test_the_supernet_does_not_train_the_studied_networks_first(strategy: str) -
         training = TrainOptions(seed=options.search(strategy, seed).seed, sampling=strategy)
         assert not studied & {step_arch(FULL, training, step) for step in range(3 * options.subnets)}
     assert list(RankOptions(seed=4, supernet_seed=9, supernets=3).supernet_seeds) == [9, 10, 11]
+    with pytest.raises(ValueError, match="2 supernets from it on would have the study's own seed 4 among theirs"):
+        RankOptions(seed=4, supernet_seed=3, supernets=2)
 
 
 def test_another_supernet_for_the_same_truth(finished: tuple[RankRun, dict[str, Any]], tmp_path: Path) -> None:
