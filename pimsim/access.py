@@ -85,22 +85,28 @@ def require_use(op: Gather) -> None:
 
 
 @lru_cache(maxsize=4096)
-def _block_shares(zipf: float | None, steps: tuple[tuple[int, float], ...], total: int, block: int) -> Sequence[float]:
-    """Shares of the hottest blocks of `block` rows, rows in the order of their use; the last entry holds all others."""
-    blocks = min(-(-total // block), _SUMMED)
-    reached = [0.0, *(_share(zipf, steps, total, min(i * block, total)) for i in range(1, blocks + 1))]
+def _block_shares(zipf: float | None, steps: tuple[tuple[int, float], ...], total: int, block: int,
+                  first: int) -> Sequence[float]:
+    """Shares of the hottest blocks of `block` rows, rows in the order of their use; the last entry holds all others.
+
+    The first block has only `first` rows.
+    """
+    blocks = min(1 - (first - total) // block, _SUMMED)
+    reached = [0.0, *(_share(zipf, steps, total, min(first + i * block, total)) for i in range(blocks))]
     return [*(b - a for a, b in pairwise(reached)), 1.0 - reached[-1]]
 
 
-def ordered_blocks(op: Gather, block: int, lookups: float) -> float:
+def ordered_blocks(op: Gather, block: int, lookups: float, first: int | None = None) -> float:
     """Expected number of different blocks of `block` rows that `lookups` lookups touch, rows in the order of their use.
 
-    The lookups are independent (assumption): the sum over blocks of 1 - (1 - p)^lookups. Beyond the 4096 hottest
-    blocks the rest of the accesses is spread evenly, which is the most that those blocks can add.
+    `first`: rows of the first block, if fewer. The lookups are independent (assumption): the sum over blocks of
+    1 - (1 - p)^lookups. Beyond the 4096 hottest blocks the rest of the accesses is spread evenly, which is the most
+    that those blocks can add.
     """
-    *shares, rest = _block_shares(op.zipf, op.steps, op.rows, block)
+    first = block if first is None else first
+    *shares, rest = _block_shares(op.zipf, op.steps, op.rows, block, first)
     found = math.fsum(1.0 - (1.0 - min(share, 1.0)) ** lookups for share in shares)
-    others = -(-op.rows // block) - len(shares)
+    others = 1 - (first - op.rows) // block - len(shares)
     return min(found + spread_blocks(others, max(rest, 0.0), lookups), lookups)
 
 

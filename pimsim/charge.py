@@ -81,7 +81,7 @@ def _charged(op: Op, placement: Placement, mapping: Mapping, chip: Chip, arrivin
         energies, latency, own = _matvec(op, placement, chip, mapping, arriving)
         return energies, latency, {**own, **shared}
     if isinstance(op, Gather):
-        return charge_table(op, placement, chip, mapping.banks)
+        return charge_table(op, placement, chip, mapping, arriving)
     if isinstance(op, MatMul):
         steps, operands, results = op.needed_macs, op.operands, op.outputs
     else:

@@ -9,8 +9,8 @@ import numpy as np
 
 from pimsim.chip import Chip
 from pimsim.mapping import Mapping
-from pimsim.partial_sums import partial_sums
-from pimsim.quantity import Count, Number, Table, bit_length, ceil_div, larger, where
+from pimsim.partial_sums import bag_sums, partial_sums
+from pimsim.quantity import Count, Number, Table, bit_length, ceil_div, larger, where, whole
 from pimsim.workload import Elementwise, Gather, MatMul, MatVec, Op, Workload
 
 INPUT = "input"
@@ -66,7 +66,7 @@ class Grid:
 
     def width(self) -> Count:
         """Nodes in a row of the mesh."""
-        return _whole(np.ceil(np.sqrt(self.nodes)))
+        return whole(np.ceil(np.sqrt(self.nodes)))
 
     def xy(self, node: Count) -> tuple[Count, Count]:
         """Place of a node in the mesh."""
@@ -110,10 +110,6 @@ class Grid:
         return self.width() if self.topology == "mesh" else 1
 
 
-def _whole(value: Number) -> Count:
-    return value.astype(np.int64) if isinstance(value, np.ndarray) else int(value)
-
-
 def arrivals(workload: Workload, mapping: Mapping, chip: Chip, area_m2: Number) -> dict[str, Arriving]:
     """What reaches each op over the network of `chip`, whose nodes cover `area_m2`; nothing where it is "flat".
 
@@ -121,7 +117,7 @@ def arrivals(workload: Workload, mapping: Mapping, chip: Chip, area_m2: Number) 
     the numbers that those make, or from the chip's port where there are none (assumption). The ids of lookups are not
     charged. A stage takes the router's delay, wire included; the busiest links are those into and out of the vector
     unit, and those over the middle, which share what crosses evenly and carry both directions (assumption). Sums that
-    tiles pass on go to neighbours, over links that no other op needs (assumption).
+    tiles pass on go to neighbours, over links that no other op needs (assumption; of a table, the least that it takes).
     """
     if chip.interconnect == "flat":
         return {}
@@ -135,17 +131,22 @@ def arrivals(workload: Workload, mapping: Mapping, chip: Chip, area_m2: Number) 
     wire_j = 0.25 * chip.wire.value * chip.technology.vdd_v**2  # J per bit and metre: half of the bits flip, C·V²/2
     result: dict[str, Arriving] = {}
     for op in workload.ops:
-        bits = received_bits(op)
-        if not bits:
+        bits, placement = received_bits(op), mapping.placements[op.name]
+        adds_up = isinstance(op, Gather) and placement.unit == "crossbars"
+        if not bits and not adds_up:
             continue
         tiles: Count = 1
         passed: Number = 0.0
+        made: dict[str, int] = {}
+        if isinstance(op, Gather):
+            sums = bag_sums(op, placement, chip)
+            passed = op.bags * sums.hops * sums.bits
+        else:
+            made = {name: made_numbers(by_name[name]) for name in op.after} or {INPUT: 1}
         if isinstance(op, MatVec):
-            placement = mapping.placements[op.name]
             tiles = ceil_div(placement.row_blocks * placement.column_blocks, chip.tile.crossbars)
             sums = partial_sums(op, placement.row_blocks, placement.column_blocks, chip.tile.crossbars)
             passed = op.vectors * sums.hops * sums.bits
-        made = {name: made_numbers(by_name[name]) for name in op.after} or {INPUT: 1}
         total, transfers, busy = sum(made.values()), [], dict[str, Number]()
         routers_j: Number = passed * hop_routers * router.energy.value
         wires_j: Number = passed * hop_m * wire_j

@@ -1,4 +1,4 @@
-"""Sums of a matrix's row blocks that stand in different tiles: what the tiles send each other to add them up."""
+"""Sums of row blocks of a matrix or table in different tiles: what the tiles send each other to add them up."""
 
 from __future__ import annotations
 
@@ -8,15 +8,18 @@ from typing import Literal
 
 import numpy as np
 
-from pimsim.quantity import Count, Number, bit_length, ceil_div, where
-from pimsim.workload import MatVec
+from pimsim.chip import Chip
+from pimsim.mapping import Placement
+from pimsim.quantity import Count, Number, bit_length, ceil_div, where, whole
+from pimsim.tables import TableUse, hops_of_bag
+from pimsim.workload import Gather, MatVec
 
 
 @dataclass(frozen=True)
 class PartialSums:
-    """Of one vector: `hops` from a tile to a neighbour, each of `bits`; `cuts`: those of one column block, at most."""
+    """Of one vector or bag: `hops` from tile to tile, each of `bits`; `cuts`: those of one column block, at most."""
 
-    hops: Count = 0
+    hops: Number = 0
     cuts: Count = 0
     bits: Number = 0.0
 
@@ -51,3 +54,21 @@ def partial_sums(op: MatVec, row_blocks: Count, column_blocks: Count, tile_cross
     bits = where(hops > 0, op.outputs / column_blocks * accumulator_bits(op), 0.0)
     # Column blocks are cut k or k + 1 times, so the most is the mean rounded up.
     return PartialSums(hops, ceil_div(hops, column_blocks), bits)
+
+
+def bag_bits(op: Gather) -> int:
+    """Bits that hold the sum of a bag of `op`."""
+    return op.element_bits + int(bit_length(int(-(-op.lookups // 1))))
+
+
+def bag_sums(op: Gather, placement: Placement, chip: Chip) -> PartialSums:
+    """What the tiles of one copy of `op`, summed in crossbars, send each other for one bag.
+
+    A column block has a hop for each tile that the bag needs but one, see `hops_of_bag`. In turn are those of the mean
+    column block, rounded up (assumption).
+    """
+    assert isinstance(placement.table, TableUse)
+    hops = hops_of_bag(op, placement.table.plan.layout, chip.crossbar, placement.row_blocks, placement.column_blocks,
+                       chip.tile.crossbars)
+    bits = where(np.greater(hops, 0.0), op.length / placement.column_blocks * bag_bits(op), 0.0)
+    return PartialSums(hops, whole(np.ceil(hops / placement.column_blocks)), bits)

@@ -87,6 +87,11 @@ def smaller(a: Any, b: Any) -> Any:
     return min(a, b)
 
 
+def whole(value: Number) -> Count:
+    """A real figure that is a whole number, as one."""
+    return value.astype(np.int64) if isinstance(value, np.ndarray) else int(value)
+
+
 def bit_length(count: Count) -> Count:
     """Bits needed to write the whole number `count` (0 needs none); exact below 2**53."""
     if isinstance(count, np.ndarray):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, get_args
@@ -11,7 +12,7 @@ import numpy as np
 from pimsim.access import hit_share, ordered_blocks, require_use, spread_blocks
 from pimsim.errors import InputError
 from pimsim.grouping import grouped_blocks
-from pimsim.quantity import Count, Number, bit_length, ceil_div, each, larger, smaller, where
+from pimsim.quantity import Count, Number, bit_length, ceil_div, each, larger, smaller, where, whole
 from pimsim.tile import Crossbar
 from pimsim.workload import Gather
 
@@ -98,8 +99,7 @@ def use_of(op: Gather, plan: TablePlan, crossbar: Crossbar) -> TableUse:
     if plan.tier == "dram":
         return TableUse(plan, 0, 0.0)
     if plan.tier == "split":
-        hot = larger(np.floor(plan.hot_share * op.rows + 0.5), 1)
-        hot = hot.astype(np.int64) if isinstance(hot, np.ndarray) else int(hot)
+        hot = whole(larger(np.floor(plan.hot_share * op.rows + 0.5), 1))
         return TableUse(plan, hot, hit_share(op, hot))
     readout = crossbar.readout
     if readout.sensing != "current" or readout.accumulation != "digital":
@@ -153,6 +153,35 @@ def _reads_per_bag(op: Gather, layout: Layout, crossbar: Crossbar, at_once: Coun
         blocks = each(lambda size: smaller(grouped_blocks(op, int(size)) * op.lookups, -(-op.rows // int(size))), held)
     again = smaller((op.lookups + blocks * (at_once - 1)) / at_once, op.lookups)
     return where(np.greater_equal(at_once, op.lookups), blocks, larger(again, blocks))  # type: ignore[no-any-return]
+
+
+def hops_of_bag(op: Gather, layout: Layout, crossbar: Crossbar, row_blocks: Count, column_blocks: Count,
+                tile_crossbars: int) -> Number:
+    """Expected number of tiles that a bag needs beside one, those of all column blocks added up.
+
+    Crossbars fill tiles one column block after the other, from the start of a tile (assumption). The lookups are
+    independent (assumption) and go to the rows of a tile by their number or, by access, by their use. Of grouped rows
+    the blocks that a bag needs are spread over the tiles evenly, each for itself (assumption).
+    """
+
+    def hops(held: int, rows_down: int, columns_across: int) -> float:
+        size, total = held * tile_crossbars, 0.0
+        needed = op.lookups if layout != "grouped" else grouped_blocks(op, held) * op.lookups
+        starts = Counter(column * rows_down % tile_crossbars for column in range(columns_across))
+        for start, several in starts.items():
+            first = size - start * held  # rows up to the first border between tiles
+            if first >= op.rows:
+                continue
+            if layout == "by_access":
+                tiles = ordered_blocks(op, size, needed, first)
+            else:
+                full, rest = divmod(op.rows - first, size)
+                tiles = spread_blocks(1, first / op.rows, needed) + spread_blocks(full, full * size / op.rows, needed)
+                tiles += spread_blocks(1, rest / op.rows, needed)
+            total += several * max(tiles - 1.0, 0.0)
+        return total
+
+    return each(hops, crossbar.rows // crossbar.readout.rows_per_input, row_blocks, column_blocks)
 
 
 def table_blocks(op: Gather, crossbar: Crossbar, rows: Count) -> tuple[Count, Count, Count]:
