@@ -9,7 +9,6 @@ from pimsim.chip import Chip
 from pimsim.cost import Report
 from pimsim.evaluate import add_up, evaluate
 from pimsim.figures import figures
-from pimsim.mapping import Mapping
 from pimsim.quantity import ceil_div
 from pimsim.shares import Counted, Share, Stretched, added, share_of
 from pimsim.workload import Workload
@@ -90,7 +89,7 @@ def explain(workload: Workload, chip: Chip, **settings: Any) -> Explanation:
         by_op=by_op,
         leakage=rooms.shares({name: part.leakage_w for name, part in parts.items()}),
         area=rooms.shares({name: part.area_m2 for name, part in parts.items()}),
-        unused_m2=unused_m2(chip, mapping),
+        unused_m2=unused_m2(chip, report),
         latency=times.shares("latency", timed.latency_s),
         interval=times.shares("interval", timed.interval_s),
         path=_longest_path(workload, report,
@@ -101,27 +100,37 @@ def explain(workload: Workload, chip: Chip, **settings: Any) -> Explanation:
     )
 
 
-def unused_m2(chip: Chip, mapping: Mapping) -> dict[str, float]:
+def unused_m2(chip: Chip, report: Report) -> dict[str, float]:
     """Area of each component that has no work: crossbars, tiles and banks that hold nothing, a vector unit without
-    operators, links without another chip. Cells of a used crossbar that hold nothing are not in it."""
-    tile, bank = chip.tile, chip.bank
+    operators, links without another chip. Cells of a used crossbar that hold nothing are not in it, nor, where no
+    crossbar is used, what operators on the vector unit and tables off the chip use of a tile."""
+    tile, bank, mapping = chip.tile, chip.bank, report.mapping
     crossbars = mapping.tiles * tile.crossbars - mapping.in_tiles
     idle_tiles = mapping.tiles - ceil_div(mapping.in_tiles, tile.crossbars)
     in_banks = [placement for placement in mapping.placements.values() if placement.unit in ("bank", "split")]
     apart = max((placement.copies for placement in in_banks), default=0) if mapping.in_banks else 0
     idle_banks = mapping.banks - max(ceil_div(mapping.in_banks, bank.crossbars), apart)
     in_crossbars = chip.crossbar.parts()
-    unused = {name: float(part.area_m2 * crossbars) for name, part in in_crossbars.items()}
-    around = {name: part for name, part in tile.parts().items() if name not in in_crossbars}
-    for count, parts in ((idle_tiles, around), (idle_banks, bank.parts(tile))):
-        for name, part in parts.items():
-            unused[name] = unused.get(name, 0.0) + float(part.area_m2 * count)
+    works = _without_crossbars(report) if mapping.in_tiles == 0 else set()
+    unused = {name: float(part.area_m2 * (crossbars - tile.crossbars * (name in works)))
+              for name, part in in_crossbars.items()}
+    for name, part in tile.parts().items():
+        if name not in in_crossbars:
+            unused[name] = float(part.area_m2 * (idle_tiles - (name in works)))
+    for name, part in bank.parts(tile).items():
+        unused[name] = unused.get(name, 0.0) + float(part.area_m2 * idle_banks)
     if all(placement.unit != "vector_unit" for placement in mapping.placements.values()):
         units = mapping.tiles if chip.vector_unit.per_tile else mapping.chips
         unused["vector_unit"] = float(chip.vector_unit.footprint().area_m2 * units)
     if mapping.chips == 1:
         unused["link"] = float(chip.link.area.value * chip.links)
     return {name: area for name, area in unused.items() if area}
+
+
+def _without_crossbars(report: Report) -> set[str]:
+    """The components that are used by operators on the vector unit and by tables off the chip."""
+    return {name for op, placement in report.mapping.placements.items() if placement.unit in ("vector_unit", "dram")
+            for name, energy in report.by_op[op].by_component.items() if energy}
 
 
 def _longest_path(workload: Workload, report: Report, by_figure: dict[str, tuple[Share, ...]]) -> tuple[Step, ...]:

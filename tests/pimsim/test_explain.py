@@ -93,6 +93,33 @@ def test_counts_by_hand() -> None:
     assert "vector_unit" not in explain(NETWORK, ISAAC).unused_m2
 
 
+@pytest.mark.parametrize(("name", "edram"), [("isaac", 0.083e-6), ("puma", 0.086e-6)])
+def test_the_one_tile_of_a_chip_without_crossbars_works_as_far_as_it_is_charged(name: str, edram: float) -> None:
+    chip = presets.preset(name).with_tiles(None)
+    relu = explain(Workload("e", (Elementwise("e", "relu", 320),)), chip)
+    assert relu.report.mapping.tiles == 1
+    assert {"edram", "bus", "vector_unit"}.isdisjoint(relu.unused_m2)
+    assert relu.unused_m2["array"] == relu.report.by_component["array"].footprint.area_m2
+    assert relu.unused_m2["router"] > 0.0  # a hop is charged only on a network
+    far = explain(Workload("e", (Elementwise("e", "relu", 320),)), chip.with_options(interconnect="mesh"))
+    assert "router" not in far.unused_m2
+    table = explain(Workload("t", (Gather("t", 1000, 16, lookups=3.0),)), chip, dram=True)
+    assert {"bus", "shift_add"}.isdisjoint(table.unused_m2)  # on to the next operator, and the rows of a bag added up
+    assert table.unused_m2["edram"] == pytest.approx(edram)
+    two = explain(Workload("e", (Elementwise("e", "relu", 320),)), chip.with_tiles(2))
+    assert two.unused_m2["edram"] == pytest.approx(edram)
+    assert two.unused_m2["adc"] == two.report.by_component["adc"].footprint.area_m2
+
+
+@settings(max_examples=25, deadline=None)
+@given(workloads(), chips())
+def test_what_is_charged_is_never_all_unused(workload: Workload, chip: Chip) -> None:
+    explanation = explain(workload, chip, dram=True)
+    for component, part in explanation.report.by_component.items():
+        if part.dynamic_j and part.footprint.area_m2:
+            assert explanation.unused_m2.get(component, 0.0) < part.footprint.area_m2 * (1 - 1e-9), component
+
+
 def test_the_figure_that_limits_time_has_it() -> None:
     """128 columns at 1.28 GS/s take 100 ns as the array does: the ADC comes first. Fewer columns: the array."""
     one = Workload("one", (MatVec("fc", 16, 4, weight_bits=16, input_bits=16),))
