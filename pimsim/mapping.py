@@ -21,6 +21,7 @@ from pimsim.tables import (
     TableUse,
     least_adc_bits,
     plan_of,
+    require_sums,
     summing_blocks,
     table_blocks,
     use_of,
@@ -134,7 +135,7 @@ def place(workload: Workload, chip: Chip, *, copies: Count | Literal["budget"] =
     for op, shape in zip(workload.ops, workload.shapes, strict=True):
         plan = IN_BANK
         if isinstance(op, Gather):
-            plan = OFF_CHIP if dram or op.name in dram_tables else plan_of(op, tables)
+            plan = _plan(op, dram, dram_tables, tables)
         before = alike[shape]
         if before is None or before[0] is not plan:
             before = alike[shape] = plan, _place_one(op, crossbar, most, plan)
@@ -146,6 +147,18 @@ def place(workload: Workload, chip: Chip, *, copies: Count | Literal["budget"] =
     if budget_crossbars is not None or budget_area_m2 is not None:
         raise InputError(f"a budget is given with copies {copies!r}, allowed: only with copies 'budget'")
     return mapping
+
+
+def require_summable(workload: Workload, chip: Chip, *, dram: bool = False, dram_tables: Collection[str] = (),
+                     tables: TablePlans | None = None) -> None:
+    """InputError where tables are to be summed in crossbars whose columns do not give sums, whatever their sizes."""
+    for op in workload.live().ops:
+        if isinstance(op, Gather) and _plan(op, dram, dram_tables, tables).tier == "in_crossbar":
+            require_sums(op, chip.crossbar)
+
+
+def _plan(op: Gather, dram: bool, dram_tables: Collection[str], tables: TablePlans | None) -> TablePlan:
+    return OFF_CHIP if dram or op.name in dram_tables else plan_of(op, tables)
 
 
 def _housed(workload: Workload, chip: Chip, placements: dict[str, Placement], chips: int) -> Mapping:

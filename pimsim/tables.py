@@ -101,12 +101,16 @@ def use_of(op: Gather, plan: TablePlan, crossbar: Crossbar) -> TableUse:
     if plan.tier == "split":
         hot = whole(larger(np.floor(plan.hot_share * op.rows + 0.5), 1))
         return TableUse(plan, hot, hit_share(op, hot))
-    readout = crossbar.readout
-    if readout.sensing != "current" or readout.accumulation != "digital":
-        raise InputError(f"{op.name}: tables.tier is 'in_crossbar', allowed on this chip: bank, dram, split "
-                         "(its columns do not give sums)")
+    require_sums(op, crossbar)
     at_once = _rows_added_at_once(op, crossbar)
     return TableUse(plan, op.rows, 1.0, _reads_per_bag(op, plan.layout, crossbar, at_once), at_once)
+
+
+def require_sums(op: Gather, crossbar: Crossbar) -> None:
+    """InputError where the columns of `crossbar` do not give sums, as those of `op` should."""
+    if crossbar.readout.sensing != "current" or crossbar.readout.accumulation != "digital":
+        raise InputError(f"{op.name}: tables.tier is 'in_crossbar', allowed on this chip: bank, dram, split "
+                         "(its columns do not give sums)")
 
 
 def adc_bits_of_bag(use: TableUse, crossbar: Crossbar) -> Count:

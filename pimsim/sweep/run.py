@@ -32,9 +32,9 @@ def sweep(workload: Workload, space: Space, *, chunk: int = BLOCK, figures: tupl
     """Evaluate the space block by block, at most `chunk` designs each: one array per axis and per figure.
 
     `settings` are those of `evaluate`. Designs that cannot be built (more columns per ADC than columns, more active
-    rows than rows) or that the workload does not fit are left out.
+    rows than rows), that the workload does not fit or that cannot read its tables in crossbars are left out.
     """
-    for task in space.tasks(chunk, settings):
+    for task in space.tasks(workload, chunk, settings):
         yield task.evaluate(workload, figures).columns()
 
 
@@ -58,9 +58,10 @@ def sweep_to_front(workload: Workload, space: Space, objectives: tuple[str, ...]
         return best_of_block(task, workload, objectives, known)
 
     if done and resumed is not None:
-        resumed(sum(map(len, islice(space.tasks(chunk, settings), done))))
+        resumed(sum(map(len, islice(space.tasks(workload, chunk, settings), done))))
     saved = time.monotonic()
-    for found, possible, designs in (workers or Threads()).run(best, islice(space.tasks(chunk, settings), done, None)):
+    missing = islice(space.tasks(workload, chunk, settings), done, None)
+    for found, possible, designs in (workers or Threads()).run(best, missing):
         front.add(found)
         done, count = done + 1, count + possible
         if journal is not None and time.monotonic() - saved > _SAVE_S:
@@ -109,8 +110,8 @@ def sweep_to_parquet(workload: Workload, space: Space, out: Path, *, chunk: int 
     journal = Journal(out, fingerprint("all", workload, space, chunk, settings))
     finished = journal.parts()
     if finished and resumed is not None:
-        resumed(sum(len(task) for task in space.tasks(chunk, settings) if task.index in finished))
-    missing = (task for task in space.tasks(chunk, settings) if task.index not in finished)
+        resumed(sum(len(task) for task in space.tasks(workload, chunk, settings) if task.index in finished))
+    missing = (task for task in space.tasks(workload, chunk, settings) if task.index not in finished)
     for index, part, designs in (workers or Threads()).run(partial(parquet_of_block, workload=workload), missing):
         journal.keep(index, part)
         if progress is not None:

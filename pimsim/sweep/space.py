@@ -14,6 +14,7 @@ from typing import Any
 from pimsim.chip import CHOICES, RANGES, Chip
 from pimsim.cost import EXECUTIONS, GATINGS
 from pimsim.errors import InputError
+from pimsim.mapping import require_summable
 from pimsim.presets import PRESETS, preset
 from pimsim.sweep.grid import Axes, Block, blocks, build_block, evaluate_block
 from pimsim.workload import Workload
@@ -25,6 +26,7 @@ WORDS: dict[str, tuple[Any, ...]] = {
 """Axes of words: each combination of their values has blocks of its own."""
 AXES = (*NUMBERS, *WORDS)
 _SETTINGS = ("gating", "execution")
+_TABLES = ("dram", "dram_tables", "tables")
 
 
 @dataclass(frozen=True)
@@ -68,22 +70,25 @@ class Space:
         """The axes in the order in which they vary, the slowest first."""
         return tuple(sorted(self.axes, key=lambda name: name not in WORDS))
 
-    def tasks(self, most: int, settings: Mapping[str, Any]) -> Iterator[Task]:
+    def tasks(self, workload: Workload | None, most: int, settings: Mapping[str, Any]) -> Iterator[Task]:
         """Blocks of at most `most` designs, in the order of the space; InputError if no combination of words is a chip.
 
-        Combinations that are no chip (flip encoding of differential pairs) have no blocks.
+        Combinations that are no chip (flip encoding of differential pairs), or whose chip does not sum tables of
+        `workload` in crossbars as `settings` want, have no blocks.
         """
         words = {name: self.axes[name] for name in self.names if name in WORDS}
         numbers = {name: self.axes[name] for name in self.names if name not in WORDS}
         refused, tasks = None, 0
         for values in product(*words.values()):
             chosen = dict(zip(words, values, strict=True))
+            running = {**self.settings, **settings, **{name: chosen[name] for name in _SETTINGS if name in chosen}}
             try:
                 chip = self._chip(chosen)
+                if workload is not None:
+                    require_summable(workload, chip, **{name: running[name] for name in _TABLES if name in running})
             except InputError as error:
                 refused = refused or error
                 continue
-            running = {**self.settings, **settings, **{name: chosen[name] for name in _SETTINGS if name in chosen}}
             for block in blocks(numbers, most):
                 yield Task(tasks, chip, chosen, block, running)
                 tasks += 1
@@ -92,7 +97,7 @@ class Space:
 
     def check(self) -> None:
         """InputError for a value that a chip of the space refuses, before anything is evaluated."""
-        for task in self.tasks(len(self), {}):
+        for task in self.tasks(None, len(self), {}):
             build_block(task.chip, task.axes)
 
     def _chip(self, chosen: Mapping[str, Any]) -> Chip:

@@ -80,6 +80,29 @@ def test_a_space_in_which_no_words_fit_is_refused() -> None:
         list(sweep(WORKLOAD, Space(SIZED, {"encoding": ("differential",), "flip": (True,)})))
 
 
+def test_presets_that_cannot_sum_tables_are_left_out(tmp_path: Path) -> None:
+    axes = {"preset": ("isaac", "neurram", "puma"), "rows": (64, 128)}
+    summed = {"tables": TablePlan("in_crossbar")}
+    one = Space(SIZED, {**axes, "preset": ("isaac", "puma")}, settings=summed)
+    out = tmp_path / "all.parquet"
+    assert sweep_to_parquet(WORKLOAD, Space(SIZED, axes, settings=summed), out) == 4
+    table = polars.read_parquet(out)
+    assert table["preset"].to_list() == ["isaac", "isaac", "puma", "puma"]
+    assert table["energy_j"].to_list() == [energy for part in sweep(WORKLOAD, one) for energy in part["energy_j"]]
+    _, designs = sweep_to_front(WORKLOAD, Space(SIZED, axes, settings=summed))
+    assert designs == 4
+    # Nothing to sum in crossbars: all presets are there.
+    for workload, settings in ((Workload("w", (MatVec("m", 64, 64),)), {}), (WORKLOAD, {"dram": True}),
+                               (WORKLOAD, {"dram_tables": ["t"]}), (WORKLOAD, {"tables": {}})):
+        parts = list(sweep(workload, Space(SIZED, axes, settings=summed), **settings))
+        assert sum(len(part["rows"]) for part in parts) == 6, settings
+
+
+def test_a_space_in_which_no_preset_sums_tables_is_refused() -> None:
+    with pytest.raises(InputError, match=r"^t: tables.tier is 'in_crossbar', allowed on this chip: bank, dram, split"):
+        list(sweep(WORKLOAD, Space(SIZED, {"preset": ("neurram",)}, settings={"tables": TablePlan("in_crossbar")})))
+
+
 @pytest.mark.parametrize(("axes", "message"), [
     ({"encoding": ("offset", "both")}, "axis 'encoding' has 'both', allowed: offset, differential"),
     ({"preset": ("isac",)}, "axis 'preset' has 'isac', allowed: isaac"),
