@@ -139,8 +139,8 @@ def reading(op: MatVec, xb: Crossbar) -> tuple[dict[str, Number], Number]:
 def _matvec(op: MatVec, placement: Placement, chip: Chip, mapping: Mapping, network: Arriving | None) -> Charged:
     """A stored matrix times `vectors` vectors: inputs in phases, every used column converted in every read.
 
-    All inputs pass the routers of the tiles in use, and those from other chips the links, in equal shares (assumption).
-    So do the sums that tiles pass on.
+    All inputs, and the sums that tiles pass on, pass the routers of the tiles in use in equal shares (assumption); of
+    inputs, those from other chips pass the links, in equal shares too (assumption). Sums stay on their chip.
     """
     xb, tile = chip.crossbar, chip.tile
     energies, vector_s = reading(op, xb)

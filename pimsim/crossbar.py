@@ -92,7 +92,8 @@ class Arithmetic:
         if not isinstance(data, dict) or sorted({"crossbar_rows", *data}) != sorted(names):
             found = ", ".join(map(str, data)) if isinstance(data, dict) else type(data).__name__
             names.remove("crossbar_rows")
-            raise InputError(f"{where}: {found}, expected exactly the keys {', '.join(names)}")
+            raise InputError(f"{where}: {found}, expected exactly the keys {', '.join(names)}, and "
+                             "optionally crossbar_rows")
         try:
             return cls(**data)
         except InputError as error:

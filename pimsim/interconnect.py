@@ -117,7 +117,8 @@ def arrivals(workload: Workload, mapping: Mapping, chip: Chip, area_m2: Number) 
     the numbers that those make, or from the chip's port where there are none (assumption). The ids of lookups are not
     charged. A stage takes the router's delay, wire included; the busiest links are those into and out of the vector
     unit, and those over the middle, which share what crosses evenly and carry both directions (assumption). Sums that
-    tiles pass on go to neighbours, over links that no other op needs (assumption; of a table, the least that it takes).
+    tiles pass on go to neighbours, over links that no other op needs (assumption); the tiles that a bag of a table
+    needs may be further apart.
     """
     if chip.interconnect == "flat":
         return {}

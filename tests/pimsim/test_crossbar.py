@@ -241,8 +241,11 @@ def test_arithmetic_round_trips() -> None:
     way = Arithmetic(np.int64(64), 1, 2, 6, adc_step=4, flip=False, encoding="differential")
     assert Arithmetic.from_json(way.to_json(), "here") == way
     assert type(way.rows) is int
-    with pytest.raises(InputError, match="here: rows, expected exactly"):
+    with pytest.raises(InputError, match="here: rows, expected exactly") as caught:
         Arithmetic.from_json({"rows": 3}, "here")
+    required, optional = str(caught.value).partition("the keys ")[2].split(", and optionally ")
+    assert set(required.split(", ")) == set(way.to_json())
+    assert {*required.split(", "), optional} == set(cut.to_json())
 
 
 def test_bad_matrices_and_codes_are_refused() -> None:

@@ -62,6 +62,16 @@ def test_row_blocks_that_fill_one_tile_pass_nothing_on() -> None:
     assert _cost(MatVec("m", 640, 640)).by_component["router"] == pytest.approx((2 * 640 * 8 + 32 * 26) * HOP_J)
 
 
+def test_sums_stay_on_their_chip_and_copies_start_with_a_tile() -> None:
+    """Half of the inputs come from the other chip, once each; 97 crossbars to a copy, and still one border in each."""
+    op = MatVec("m", 128 * 97, 32, vectors=4)
+    two = evaluate(Workload("w", (op,)), presets.isaac(), chips=2).by_op["m"].by_component
+    assert two["link"] == pytest.approx(4 * 97 * 128 * 8 / 2 * presets.isaac().link.energy.value)
+    workload = Workload("w", (op,))
+    routed = [evaluate(workload, SIZED, copies=copies).by_op["m"].by_component["router"] for copies in (1, 2, 4)]
+    assert routed == [pytest.approx(4 * (2 * 97 * 128 * 8 + 32 * 30) * HOP_J)] * 3
+
+
 def test_sums_are_added_in_pairs_but_along_a_mesh() -> None:
     """Nine tiles: eight hops, of which in pairs four are in turn."""
     sums = partial_sums(MatVec("m", 9 * 96 * 128, 32), 9 * 96, 1, 96)
