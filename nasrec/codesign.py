@@ -176,6 +176,7 @@ def _search(run: Run, strategy: str, seed: int) -> list[dict[str, Any]]:
             population=section.population,
             budget=Budget(**section.budget.model_dump()),
             targets=section.targets,
+            reference=reference_point({name: run.stage(f"baseline-{name}", dict) for name in BASELINES}),
             progress=progress.advance,
         )
     return trials_of(study, space)

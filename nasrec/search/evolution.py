@@ -23,13 +23,22 @@ class RegularizedEvolution(BaseSampler):
     With one objective this is regularised evolution (Real et al., AAAI 2019): the newest `population` trials live and
     a tournament of `tournament` of them gives the parent. With several, parents come from the front of all feasible
     trials: each time a random weighting of the objectives, scaled to the front's range, picks one (a Chebyshev
-    scalarisation), so that every part of the front is worked on. A child differs by one to `mutations` mutations. The
+    scalarisation), so that every part of the front is worked on. `reference` says beyond which values a candidate is of
+    no use, as hypervolume counts: once there are trials within, parents come from the front of those, as else most of a
+    front may be what costs least and predicts nothing. A child differs by one to `mutations` mutations. The
     generator is made anew from (`seed`, finished trials) for every trial: a resumed study goes on as an uninterrupted
     one would.
     """
 
     def __init__(
-        self, space: CandidateSpace, *, seed: int, population: int = 16, tournament: int = 4, mutations: int = 6
+        self,
+        space: CandidateSpace,
+        *,
+        seed: int,
+        population: int = 16,
+        tournament: int = 4,
+        mutations: int = 6,
+        reference: Sequence[float] | None = None,
     ) -> None:
         """Keep the settings; `population` random candidates come first."""
         self.space = space
@@ -37,6 +46,7 @@ class RegularizedEvolution(BaseSampler):
         self.population = population
         self.tournament = tournament
         self.mutations = mutations
+        self.reference = reference
         self._independent = RandomSampler(seed=seed)
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
@@ -62,7 +72,7 @@ class RegularizedEvolution(BaseSampler):
         """The trial to mutate."""
         if len(known[0].values) == 1:
             return tournament_winner(known[-self.population :], self.tournament, rng, by_objective)
-        return weighted_front_member(known, rng)
+        return weighted_front_member(known, rng, self.reference)
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
@@ -106,11 +116,16 @@ def by_objective(trial: FrozenTrial) -> tuple[float, ...]:
     return _excess(trial.constraints), trial.values[0], trial.number
 
 
-def weighted_front_member(trials: Sequence[FrozenTrial], rng: np.random.Generator) -> FrozenTrial:
-    """A member of the feasible trials' front, by a random weighting; the least infeasible trial if none is feasible."""
+def weighted_front_member(
+    trials: Sequence[FrozenTrial], rng: np.random.Generator, reference: Sequence[float] | None = None
+) -> FrozenTrial:
+    """A member of the front by a random weighting: of the feasible trials below `reference`, or else of all feasible
+    ones; the least infeasible trial if none is feasible."""
     feasible = [trial for trial in trials if _excess(trial.constraints) == 0.0]
     if not feasible:
         return min(trials, key=lambda trial: (_excess(trial.constraints), trial.number))
+    if reference is not None:
+        feasible = [trial for trial in feasible if all(np.less(trial.values, reference))] or feasible
     members = [feasible[index] for index in front([trial.values for trial in feasible])]
     points = comparable(np.array([trial.values for trial in members]))
     low, high = points.min(axis=0), points.max(axis=0)

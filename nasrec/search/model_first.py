@@ -19,10 +19,18 @@ class ModelFirst(RegularizedEvolution):
     (ISAAC's choices); the other half keeps the best model and searches its precision and its chip."""
 
     def __init__(
-        self, space: CandidateSpace, *, seed: int, budget: int, population: int = 16, tournament: int = 4
+        self,
+        space: CandidateSpace,
+        *,
+        seed: int,
+        budget: int,
+        population: int = 16,
+        tournament: int = 4,
+        reference: Sequence[float] | None = None,
     ) -> None:
         """`budget` is the number of evaluations in all; each half starts with at most a quarter of it at random."""
-        super().__init__(space, seed=seed, population=min(population, max(2, budget // 4)), tournament=tournament)
+        population = min(population, max(2, budget // 4))
+        super().__init__(space, seed=seed, population=population, tournament=tournament, reference=reference)
         self.budget = budget
 
     def next_candidate(self, known: Sequence[FrozenTrial], rng: np.random.Generator) -> Candidate:

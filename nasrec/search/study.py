@@ -28,11 +28,19 @@ SAMPLERS = ("evolution", "nsga2", "random", "model_first")
 
 
 def sampler_of(
-    name: str, space: CandidateSpace, *, seed: int, budget: int, finished: int, population: int
+    name: str,
+    space: CandidateSpace,
+    *,
+    seed: int,
+    budget: int,
+    finished: int,
+    population: int,
+    reference: Sequence[float] | None = None,
 ) -> BaseSampler:
     """The sampler called `name`; NSGA-II is Optuna's, seeded from (`seed`, `finished` trials): a resume is exact."""
     if name == "evolution":
-        return RegularizedEvolution(space, seed=seed, population=population, tournament=max(2, population // 4))
+        tournament = max(2, population // 4)
+        return RegularizedEvolution(space, seed=seed, population=population, tournament=tournament, reference=reference)
     if name == "nsga2":
         return NSGAIISampler(
             population_size=population, seed=int(np.random.SeedSequence([seed, finished]).generate_state(1)[0])
@@ -40,7 +48,7 @@ def sampler_of(
     if name == "random":
         return RandomCandidates(space, seed=seed)
     if name == "model_first":
-        return ModelFirst(space, seed=seed, budget=budget, population=population)
+        return ModelFirst(space, seed=seed, budget=budget, population=population, reference=reference)
     raise InputError(f"search.sampler is {name!r}: allowed are {', '.join(SAMPLERS)}")
 
 
@@ -98,18 +106,26 @@ def run_study(
     population: int = 16,
     budget: Budget | None = None,
     targets: Sequence[float] | None = None,
+    reference: Sequence[float] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> None:
     """Evaluate candidates until the study holds `evaluations` finished trials.
 
     `score` measures one candidate. With `targets` (energy, latency, area) the study has one objective,
-    `targeted_score`; without, the four of `OBJECTIVES`. One process at a time may run this on a journal: what comes
+    `targeted_score`; without, the four of `OBJECTIVES`, of which a candidate beyond `reference` is of no use to the
+    samplers of ours that search. One process at a time may run this on a journal: what comes
     next follows from the trials that are finished. Raises InputError where a number of a score is not finite.
     """
     distributions = distributions_of(space)
     while (finished := len(finished_trials(study))) < evaluations:
         study.sampler = sampler_of(
-            sampler, space, seed=seed, budget=evaluations, finished=finished, population=population
+            sampler,
+            space,
+            seed=seed,
+            budget=evaluations,
+            finished=finished,
+            population=population,
+            reference=reference,
         )
         trial = study.ask(fixed_distributions=distributions)
         result = score(candidate_of(trial.params, space))

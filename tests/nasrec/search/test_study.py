@@ -9,6 +9,7 @@ import optuna
 import pytest
 
 from nasrec.errors import InputError
+from nasrec.search.evolution import weighted_front_member
 from nasrec.search.objectives import Budget, hypervolume
 from nasrec.search.study import SAMPLERS, abandon_unfinished, open_study, run_study, sampler_of, trials_of
 
@@ -62,6 +63,22 @@ def test_evolution_beats_random_search_at_equal_evaluations(space, costed_score)
             volumes[sampler] = hypervolume([row["values"] for row in trials_of(study, space)], (0.46, 1e-4, 1e-3, 1e-4))
         gains.append(volumes["evolution"] / volumes["random"])
     assert np.median(gains) > 1.05
+
+
+def test_parents_come_from_the_useful_part_of_the_front() -> None:
+    """The cheapest one predicts nothing: it is on the front, but beyond the reference. The last is not on the front."""
+    values = [(0.4, 2.0, 2.0, 2.0), (0.3, 4.0, 4.0, 4.0), (0.69, 0.1, 0.1, 0.1), (0.5, 9.0, 9.0, 9.0)]
+    trials = [
+        optuna.trial.create_trial(values=list(one), state=optuna.trial.TrialState.COMPLETE, params={}) for one in values
+    ]
+
+    def parents(reference: tuple[float, ...] | None) -> set[float]:
+        rng = np.random.default_rng(0)
+        return {weighted_front_member(trials, rng, reference).values[0] for _ in range(200)}
+
+    assert parents(None) == {0.4, 0.3, 0.69}
+    assert parents((0.6, 10.0, 10.0, 10.0)) == {0.4, 0.3}
+    assert parents((0.35, 10.0, 10.0, 3.0)) == {0.4, 0.3, 0.69}, "nothing is useful: as without"
 
 
 def test_one_objective_with_targets(tmp_path, space, toy_score) -> None:
