@@ -48,3 +48,28 @@ def test_the_table_of_models_is_what_was_measured() -> None:
     for model in models:  # a best point on the edge of the grid would ask for a wider one
         rates = sorted(rate for optimizer, rate in grid if optimizer == model["optimizer"])
         assert rates[0] < model["learning_rate"] < rates[-1], model["name"]
+
+
+ROLES = {
+    "knee": "winner: knee", "log_loss": "winner: least log loss", "energy": "winner: least energy",
+    "logistic_regression": "logistic regression on ISAAC", "dlrm": "DLRM on ISAAC", "deepfm": "DeepFM on ISAAC",
+}  # fmt: skip
+CODESIGNS = re.findall(r"\| model \| log loss \| log loss, crossbar .*\n\|[-|]+\n((?:\|.*\n)+)", README)
+
+
+@pytest.mark.parametrize(("place", "name"), [(0, "codesign"), (1, "movielens")], ids=["generator", "movielens"])
+def test_a_table_of_models_and_chips_is_what_was_measured(place: int, name: str) -> None:
+    results = json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text("utf-8"))
+    assert len(CODESIGNS) == 2
+    assert CODESIGNS[place].splitlines() == [
+        f"| {ROLES[model['name']]} | {model['test']['log_loss']:.4f} | {model['test']['log_loss_crossbar']:.4f} "
+        f"| {model['test']['auc']:.4f} | {model['hardware']['energy_j'] * 1e6:.3f} µJ "
+        f"| {model['hardware']['latency_s'] * 1e6:.2f} µs | {model['hardware']['area_m2'] * 1e6:.2f} mm² |"
+        for model in (*results["winners"], *results["baselines"])
+    ]
+    said = " ".join(README.split())
+    means = {one: sum(by_seed.values()) / len(by_seed) for one, by_seed in results["hypervolume"].items()}
+    assert f"{means['joint']:.4f}, random search {means['random']:.4f}, model first, then chip" in said
+    assert f"model first, then chip {means['model_first']:.4f}" in said
+    if results["gap_closed"] is not None:
+        assert f"closes {results['gap_closed']:.0%} of the gap" in said
