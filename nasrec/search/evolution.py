@@ -24,8 +24,8 @@ class RegularizedEvolution(BaseSampler):
     a tournament of `tournament` of them gives the parent. With several, parents come from the front of all feasible
     trials: each time a random weighting of the objectives, scaled to the front's range, picks one (a Chebyshev
     scalarisation), so that every part of the front is worked on. `reference` says beyond which values a candidate is of
-    no use, as hypervolume counts: once there are trials within, parents come from the front of those, as else most of a
-    front may be what costs least and predicts nothing. A child differs by one to `mutations` mutations. The
+    no use, as hypervolume counts: once there are trials within, every second parent comes from the front of those (most
+    of a whole front may be what costs least and predicts nothing, but that is where cheap ones come from). A child differs by one to `mutations` mutations. The
     generator is made anew from (`seed`, finished trials) for every trial: a resumed study goes on as an uninterrupted
     one would.
     """
@@ -119,12 +119,12 @@ def by_objective(trial: FrozenTrial) -> tuple[float, ...]:
 def weighted_front_member(
     trials: Sequence[FrozenTrial], rng: np.random.Generator, reference: Sequence[float] | None = None
 ) -> FrozenTrial:
-    """A member of the front by a random weighting: of the feasible trials below `reference`, or else of all feasible
-    ones; the least infeasible trial if none is feasible."""
+    """A member of the front by a random weighting: of all feasible trials or, every second time where there are any, of
+    those below `reference`; the least infeasible trial if none is feasible."""
     feasible = [trial for trial in trials if _excess(trial.constraints) == 0.0]
     if not feasible:
         return min(trials, key=lambda trial: (_excess(trial.constraints), trial.number))
-    if reference is not None:
+    if reference is not None and rng.integers(2):
         feasible = [trial for trial in feasible if all(np.less(trial.values, reference))] or feasible
     members = [feasible[index] for index in front([trial.values for trial in feasible])]
     points = comparable(np.array([trial.values for trial in members]))
