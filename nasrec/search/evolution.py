@@ -25,9 +25,9 @@ class RegularizedEvolution(BaseSampler):
     trials: each time a random weighting of the objectives, scaled to the front's range, picks one (a Chebyshev
     scalarisation), so that every part of the front is worked on. `reference` says beyond which values a candidate is of
     no use, as hypervolume counts: once there are trials within, every second parent comes from the front of those (most
-    of a whole front may be what costs least and predicts nothing, but that is where cheap ones come from). A child differs by one to `mutations` mutations. The
-    generator is made anew from (`seed`, finished trials) for every trial: a resumed study goes on as an uninterrupted
-    one would.
+    of a whole front may be what costs least and predicts nothing, but that is where cheap ones come from). A child
+    differs by one to `mutations` mutations. The generator is made anew from (`seed`, finished trials) for every trial:
+    a resumed study goes on as an uninterrupted one would.
     """
 
     def __init__(
