@@ -154,7 +154,7 @@ class SearchOptions(Section):
     """The joint search, and what it is held against at equal evaluations."""
 
     sampler: Literal["evolution", "nsga2", "random"] = "evolution"
-    evaluations: Count = 48
+    evaluations: Count = 96
     population: Annotated[int, Field(ge=2)] = 16
     seeds: Seeds = (0,)
     compare: tuple[Literal["random", "model_first"], ...] = ("random", "model_first")
