@@ -118,6 +118,11 @@ def test_the_rank_study_of_the_results_is_that_of_the_example() -> None:
     first, *others = seeds
     halves = [kendalltau(first + one, sum(others) - one)[0] for one in others]
     assert f"as the other two's does with {min(halves):.2f} to {max(halves):.2f}" in plain
+    of_two = [
+        f"{kendalltau(seeds[0] + seeds[1], [row['one_shot'][name]['after'] for row in results['subnets']])[0]:.2f}"
+        for name in ("single-operator", "single-path", "any-path")
+    ]
+    assert f"the means of the same supernets have {of_two[0]}, {of_two[1]} and {of_two[2]}" in plain
     by_supernet = [one for found in results["strategies"].values() for one in found["by_supernet"].values()]
     below = sum(one["after"]["validation"]["kendall"]["low"] < 0.35 for one in by_supernet)
     assert len(by_supernet) == 9 and f"alone, {below} of the nine miss the lower end" in plain
