@@ -11,13 +11,14 @@ import torch
 
 from nasrec.arch import Candidate
 from nasrec.checkpoint import check_encoder, load_checkpoint, restore, restore_file
+from nasrec.chip_choice import on_best_chips
 from nasrec.data.keepsake import save_keepsake
 from nasrec.data.prepared import Prepared
 from nasrec.files import remove_leftovers, write_json
 from nasrec.model.baselines import BASELINES
 from nasrec.model.supernet import Supernet
 from nasrec.progress import stage
-from nasrec.retrain import baseline_weights, crown, train_baseline, train_finalist
+from nasrec.retrain import baseline_weights, compared_log_loss, crown, train_baseline, train_finalist
 from nasrec.run import Run
 from nasrec.run_data import kept_encoder
 from nasrec.run_data import prepared_data as prepared_data
@@ -60,14 +61,22 @@ def codesign(run: Run) -> Path:
         strategy: {seed: searched[f"search-{strategy}-{seed}"] for seed in section.seeds} for strategy in strategies
     }
     reference = reference_point(baselines)
-    finalists = pick_finalists(searches[JOINT][section.seeds[0]], reference, run.options.winners.finalists)
+    found = [trial for trials in searches[JOINT].values() for trial in trials]
+    found = on_best_chips(
+        found, run.options.candidate_space().chip, data.features, Budget(**section.budget.model_dump())
+    )
+    finalists = pick_finalists(found, reference, run.options.winners.finalists)
     retrained = list(
         run.stages(
-            {f"finalist-{place}": partial(_train_finalist, run, place, one) for place, one in enumerate(finalists)}
+            {
+                f"finalist-{place}": partial(_train_finalist, run, place, one, reference[0])
+                for place, one in enumerate(finalists)
+            }
         ).values()
     )
     trials = [(number, trial) for number, finalist in enumerate(retrained) for trial in finalist["trials"]]
-    chosen = pick_winners([trial for _, trial in trials], reference)
+    equal = min(run.stage("comparison", partial(_compare_baselines, run)).values())
+    chosen = pick_winners([trial for _, trial in trials], reference, equal)
     winners = run.stages(
         {
             f"winner-{place}": partial(_crown, run, place, name, trials[index][0], trials[index][1]["candidate"])
@@ -95,9 +104,14 @@ def _finalist_folder(run: Run, number: int) -> Path:
     return run.folder / "finalists" / f"finalist-{number}"
 
 
-def _train_finalist(run: Run, number: int, candidate: Candidate) -> dict[str, Any]:
+def _train_finalist(run: Run, number: int, candidate: Candidate, limit: float) -> dict[str, Any]:
     data = prepared_data(run)
-    return train_finalist(candidate, _finalist_folder(run, number), data, run.options, kept_encoder(run, data))
+    return train_finalist(candidate, _finalist_folder(run, number), data, run.options, kept_encoder(run, data), limit)
+
+
+def _compare_baselines(run: Run) -> dict[str, float]:
+    data = prepared_data(run)
+    return {name: compared_log_loss(name, run.folder, data, run.options) for name in BASELINES}
 
 
 def _crown(run: Run, place: int, name: str, number: int, genes: dict[str, Any]) -> dict[str, Any]:

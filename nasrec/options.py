@@ -124,7 +124,7 @@ class TrainSection(Section):
 class WinnerOptions(TrainSection):
     """Retraining: how many finalists of the joint search, and how; the winners are chosen among them.
 
-    `rows` validation rows judge each finalist with each choice of ADC bits.
+    `rows` validation rows judge each finalist on those chips of the space that may be the best for it.
     """
 
     finalists: Annotated[int, Field(ge=3)] = 6

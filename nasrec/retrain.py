@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,20 +12,30 @@ import torch
 from torch import Tensor
 
 from nasrec.arch import FLOAT, Candidate, ChipChoice, Precision
-from nasrec.checkpoint import save_weights
+from nasrec.checkpoint import load_checkpoint, save_weights
+from nasrec.chip_choice import judged_chips
 from nasrec.data.dataset import Dataset
 from nasrec.data.features import Features
 from nasrec.data.keepsake import KeptEncoder
 from nasrec.data.prepared import Prepared
-from nasrec.hardware import arithmetic_of, baseline_workload, breakdown_of, cost_of, measure, measure_workload
+from nasrec.hardware import (
+    arithmetic_of,
+    baseline_workload,
+    breakdown_of,
+    costed_chips,
+    measure,
+    measure_workload,
+    workload_of,
+)
+from nasrec.metrics import usable
 from nasrec.model.baselines import BASELINES, Baseline
 from nasrec.model.optimizer import load_weights, weights_of
 from nasrec.model.subnet import Subnet
 from nasrec.model.untrained import untrained
 from nasrec.options import CodesignOptions
 from nasrec.progress import Report, stage
-from nasrec.score import Score, calibrate, judge, store_tables
-from nasrec.search.objectives import Budget, objective_values
+from nasrec.score import calibrate, judge, store_tables
+from nasrec.search.objectives import Budget
 from nasrec.train import TrainOptions, train_subnet
 from nasrec.winners import read_winner, write_winner
 
@@ -33,15 +43,17 @@ Model = TypeVar("Model", Subnet, Baseline)
 
 BASELINE_PRECISION = Precision(8, 8)  # what baselines are rounded to on a chip
 BASELINE_CHIP = ChipChoice()  # ISAAC's choices
+SCREENING_ROWS = 2048  # enough to see that a chip computes noise
 
 
 def train_finalist(
-    candidate: Candidate, folder: Path, data: Prepared, options: CodesignOptions, encoder: KeptEncoder
+    candidate: Candidate, folder: Path, data: Prepared, options: CodesignOptions, encoder: KeptEncoder, limit: float
 ) -> dict[str, Any]:
     """Train `candidate` from scratch, write its files into `folder`, and judge it on validation rows.
 
-    How much an ADC's error hurts depends on the weights, so the ADC's bits are chosen again: `trials` holds the
-    retrained model with each of the space's ADC bits, `values` with log loss as that chip computes it.
+    Its chip is chosen again, as costing all chips of the space takes no time beside a training: `trials` holds the
+    retrained model on each chip that no other beats (see `judged_chips`), `values` with log loss as that chip computes
+    it. `limit` is the log loss from which a chip is of no use.
     """
 
     def build() -> Subnet:
@@ -54,19 +66,24 @@ def train_finalist(
     calibrate(model, data.split("train").head(options.search.score.calibration_rows))
     store_tables(model)
     rows = data.split("validation").head(options.winners.rows)
-    budget = Budget(**options.search.budget.model_dump())
-    trials = []
-    for bits in options.chip.adc_bits:
-        variant = replace(candidate, chip=replace(candidate.chip, adc_bits=bits))
-        loss, area = judge(model, rows, arithmetic_of(variant.chip))
-        score = Score(loss, area, cost_of(measure(variant, data.features)))
-        trials.append(
-            {
-                "candidate": variant.to_json(),
-                "values": list(objective_values(score)),
-                "feasible": all(excess <= 0 for excess in budget.excess(score)),
-            }
-        )
+    few = rows.head(SCREENING_ROWS)
+
+    def loss_on(chip: ChipChoice) -> float:
+        arithmetic = arithmetic_of(chip)
+        loss = usable(judge(model, few, arithmetic)[0])
+        return loss if loss >= limit else usable(judge(model, rows, arithmetic)[0])
+
+    chips = costed_chips(workload_of(candidate.arch, data.features), asdict(options.candidate_space().chip))
+    judged = judged_chips(chips, loss_on, limit)
+    allowed = Budget(**options.search.budget.model_dump()).allows(chips.costs)
+    trials = [
+        {
+            "candidate": replace(candidate, chip=chips.choice(place)).to_json(),
+            "values": [loss, *chips.costs[place].tolist()],
+            "feasible": bool(allowed[place]),
+        }
+        for place, loss in judged
+    ]
     shutil.rmtree(folder / "training", ignore_errors=True)
     return {"learning_rate": rate, "validation_log_loss": log, "trials": trials}
 
@@ -131,6 +148,16 @@ def train_baseline(
     save_weights(kept, model, encoder.facts(kept))
     shutil.rmtree(place, ignore_errors=True)
     return result
+
+
+def compared_log_loss(name: str, folder: Path, data: Prepared, options: CodesignOptions) -> float:
+    """Log loss of the trained baseline `name` on ISAAC, at 8 bits, on the rows on which finalists are judged."""
+    weights = load_checkpoint(baseline_weights(folder, name)).tensors
+    model = BASELINES[name](data.features, precision=BASELINE_PRECISION)
+    load_weights(model, weights)
+    calibrate(model, data.split("train").head(options.search.score.calibration_rows))
+    store_tables(model)
+    return judge(model, data.split("validation").head(options.winners.rows), arithmetic_of(BASELINE_CHIP))[0]
 
 
 def baseline_weights(folder: Path, name: str) -> Path:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,10 +45,14 @@ def pick_finalists(trials: Sequence[dict[str, Any]], reference: Sequence[float],
     return [Candidate.from_json(pool[index]["candidate"]) for index in chosen]
 
 
-def pick_winners(trials: Sequence[dict[str, Any]], reference: Sequence[float]) -> list[tuple[str, int]]:
-    """The knee and the two ends (least log loss, least energy) of the front: names and indices of different trials.
+def pick_winners(
+    trials: Sequence[dict[str, Any]], reference: Sequence[float], equal: float | None = None
+) -> list[tuple[str, int]]:
+    """The knee of the front, its least log loss, and its least energy at a log loss of at most `equal`.
 
-    A place that is taken already goes to the next best by log loss or energy.
+    Names and indices of different trials. Where `equal` is None or out of reach, the least energy of all counts. Of
+    equally low log losses the one with the least product of energy, latency and area comes first. A place that is
+    taken already goes to the next best by log loss or energy.
     """
     pool = _useful(trials, reference)
     values = [trial["values"] for trial in pool]
@@ -55,14 +60,22 @@ def pick_winners(trials: Sequence[dict[str, Any]], reference: Sequence[float]) -
     rest = [index for index in range(len(pool)) if index not in members]
     middle = members[knee([values[index] for index in members])]
 
-    def ordered(objective: int) -> list[int]:
-        return [
-            *sorted(members, key=lambda index: values[index][objective]),
-            *sorted(rest, key=lambda index: values[index][objective]),
-        ]
+    def by_log_loss(index: int) -> tuple[float, float]:
+        return values[index][0], math.prod(values[index][1:])
+
+    def by_energy(index: int) -> tuple[bool, float]:
+        return equal is not None and values[index][0] > equal, values[index][1]
+
+    def ordered(key: Callable[[int], Any]) -> list[int]:
+        return [*sorted(members, key=key), *sorted(rest, key=key)]
 
     chosen: dict[str, int] = {}
-    for name, order in (("log_loss", ordered(0)), ("energy", ordered(1)), ("knee", [middle, *ordered(0)])):
+    orders = (
+        ("log_loss", ordered(by_log_loss)),
+        ("energy", ordered(by_energy)),
+        ("knee", [middle, *ordered(by_log_loss)]),
+    )
+    for name, order in orders:
         free = [index for index in order if index not in chosen.values()]
         if free:
             chosen[name] = free[0]

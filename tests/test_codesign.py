@@ -5,15 +5,21 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from dataclasses import replace
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from small_run import ROWS, call, succeed, summary_of, temporary_files
 
+from nasrec.candidate_space import ChipSpace
 from nasrec.checkpoint import load_checkpoint
 from nasrec.data.synthetic import write_criteo
+from nasrec.hardware import cost_of, measure
 from nasrec.report.summary import Summary
+from nasrec.winners import read_winner
 
 UNSEEN = "rows=600,start=2000"
 
@@ -51,6 +57,36 @@ def test_the_summary_holds_three_winners_and_three_baselines(finished_run: Path)
     for winner in summary["winners"]:
         assert winner["test"]["rows"] == 200
         assert winner["test"]["log_loss"] != winner["test"]["log_loss_crossbar"]
+
+
+def test_no_chip_of_the_space_gives_a_winner_the_same_numbers_for_less(finished_run: Path) -> None:
+    space = ChipSpace()
+    for place in range(3):
+        candidate, features, _ = read_winner(finished_run / "best" / str(place))
+        costs = {}
+        for columns, shared, copies in product(space.columns, space.columns_per_adc, space.copies):
+            chip = replace(candidate.chip, columns=columns, columns_per_adc=shared, copies=copies)
+            cost = cost_of(measure(replace(candidate, chip=chip), features))
+            costs[chip] = (cost.energy_j, cost.latency_s, cost.area_m2)
+        own = costs[candidate.chip]
+        assert not [one for one in costs.values() if one != own and all(np.less_equal(one, own))]
+
+
+def test_the_winner_by_energy_is_the_cheapest_no_worse_than_the_baselines(finished_run: Path) -> None:
+    def result(file: Path) -> Any:
+        return json.loads(file.read_text())["result"]
+
+    stages, summary = finished_run / "stages", summary_of(finished_run)
+    compared = result(stages / "comparison.json")
+    for baseline in summary["baselines"]:  # in float, on the same 200 rows
+        assert compared[baseline["name"]] == pytest.approx(baseline["scored_log_loss"], abs=0.01)
+    others = [winner["candidate"] for winner in summary["winners"][:2]]
+    reference = summary["search"]["reference_point"]
+    trials = [trial for file in stages.glob("finalist-*.json") for trial in result(file)["trials"]]
+    free = [one for one in trials if all(np.less(one["values"], reference)) and one["candidate"] not in others]
+    as_good = [one for one in free if one["values"][0] <= min(compared.values())] or free
+    cheapest = min(one["values"][1] for one in as_good)
+    assert summary["winners"][2]["hardware"]["energy_j"] == pytest.approx(cheapest, rel=1e-12)
 
 
 def test_unseen_rows_score_alike_from_the_generator_and_from_a_raw_log(finished_run: Path, tmp_path: Path) -> None:

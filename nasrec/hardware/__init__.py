@@ -3,12 +3,15 @@
 from nasrec.hardware.arithmetic import arithmetic_of
 from nasrec.hardware.baseline import baseline_workload
 from nasrec.hardware.chip import chip_of, chip_to_toml, choice_from_toml
+from nasrec.hardware.chips import NUMERIC, CostedChips, costed_chips
 from nasrec.hardware.cost import HardwareCost, breakdown_of, cost_of, measure, measure_workload
 from nasrec.hardware.counts import Counts, counts_of
 from nasrec.hardware.workload import EMBEDDING_BITS, workload_of
 
 __all__ = [
     "EMBEDDING_BITS",
+    "NUMERIC",
+    "CostedChips",
     "Counts",
     "HardwareCost",
     "arithmetic_of",
@@ -18,6 +21,7 @@ __all__ = [
     "chip_to_toml",
     "choice_from_toml",
     "cost_of",
+    "costed_chips",
     "counts_of",
     "measure",
     "measure_workload",

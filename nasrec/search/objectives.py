@@ -29,6 +29,11 @@ class Budget:
             for name, limit in asdict(self).items()
         )
 
+    def allows(self, costs: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Which of `costs` [n, 3], in field order, are within every limit."""
+        limits = [np.inf if limit is None else limit for limit in asdict(self).values()]
+        return np.asarray(np.all(costs <= limits, axis=1))
+
 
 def objective_values(score: Score) -> tuple[float, ...]:
     """The score in the order of `OBJECTIVES`; all are minimised."""

@@ -40,7 +40,7 @@ def test_tables_start_as_the_options_say(data: Prepared, tmp_path: Path) -> None
         folder = tmp_path / str(std)
         encoder = keep_encoder(folder / "vocabulary", data.folder)
         candidate = options.candidate_space().sample(np.random.default_rng(0))
-        train_finalist(candidate, folder / "finalist", data, options, encoder)
+        train_finalist(candidate, folder / "finalist", data, options, encoder, 1.0)
         train_baseline("dlrm", folder, data, swapped, encoder)
         found[std] = deviation(folder / "finalist" / "weights.safetensors"), deviation(baseline_weights(folder, "dlrm"))
     for std in (1e-4, 0.5):

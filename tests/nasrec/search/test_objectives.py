@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from nasrec.hardware import HardwareCost
@@ -54,6 +55,10 @@ def test_budget_is_exceeded_just_above_its_limit() -> None:
     assert all(excess <= 0 for excess in Budget(energy_j=2e-6).excess(score))
     assert Budget(energy_j=1.999e-6).excess(score)[0] > 0
     assert all(excess <= 0 for excess in Budget().excess(score))
+    costs = np.array([(2e-6, 3e-6, 4e-6), (2e-6, 3e-6, 4.1e-6), (1e-9, 3.1e-6, 1e-9)])
+    assert Budget(energy_j=2e-6, area_m2=4e-6).allows(costs).tolist() == [True, False, True]
+    assert Budget(latency_s=3e-6).allows(costs).tolist() == [True, True, False]
+    assert Budget().allows(costs).all()
 
 
 def trial(number: int, values: tuple[float, ...], candidate: dict, feasible: bool = True) -> dict:
@@ -69,6 +74,19 @@ def test_winners_are_three_different_useful_candidates(candidates) -> None:
         trial(4, (0.10, 1e-9, 1e-9, 1e-9), candidates[4], feasible=False),
     ]
     assert dict(pick_winners(rows, REFERENCE)) == {"log_loss": 0, "knee": 1, "energy": 2}
+
+
+def test_the_winner_by_energy_is_the_cheapest_that_does_not_do_worse_than_asked(candidates) -> None:
+    rows = [trial(i, (0.30 + i / 20, 1e-4 / 2**i, 1e-4, 1e-4), candidates[i]) for i in range(4)]
+    assert dict(pick_winners(rows, REFERENCE, 0.41))["energy"] == 2
+    assert dict(pick_winners(rows, REFERENCE, 0.40))["energy"] == 2  # as good is not worse
+    assert dict(pick_winners(rows, REFERENCE, 0.29))["energy"] == 3  # out of reach: the cheapest
+
+
+def test_of_equal_log_losses_the_least_product_of_costs_wins(candidates) -> None:
+    costs = [(8e-5, 1e-5, 1e-5), (2e-5, 2e-5, 1e-5), (1e-5, 9e-5, 1e-5)]
+    rows = [trial(i, (0.30, *one), candidates[i]) for i, one in enumerate(costs)]
+    assert dict(pick_winners(rows, REFERENCE))["log_loss"] == 1
 
 
 def test_winners_exist_even_when_one_candidate_rules(candidates) -> None:

@@ -1,0 +1,72 @@
+"""The chip of a network: costs of all chips of a space are known at once, only their numbers have to be computed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+import numpy as np
+
+from nasrec.arch import Candidate, ChipChoice
+from nasrec.candidate_space import ChipSpace
+from nasrec.data.features import Features
+from nasrec.hardware import NUMERIC, CostedChips, costed_chips, workload_of
+from nasrec.search.objectives import Budget, front
+
+
+def on_best_chips(
+    trials: Sequence[dict[str, Any]], space: ChipSpace, features: Features, budget: Budget
+) -> list[dict[str, Any]]:
+    """`trials` of searches, each on the best chip of `space` that computes the same numbers, so log losses stay.
+
+    Best is the least product of energy, latency and area, among the chips within `budget` where there are any.
+    """
+    return [_on_best_chip(trial, space, features, budget) for trial in trials]
+
+
+def _on_best_chip(trial: dict[str, Any], space: ChipSpace, features: Features, budget: Budget) -> dict[str, Any]:
+    candidate = Candidate.from_json(trial["candidate"])
+    same = replace(space, **{name: (getattr(candidate.chip, name),) for name in NUMERIC})
+    chips = costed_chips(workload_of(candidate.arch, features), asdict(same))
+    allowed = budget.allows(chips.costs)
+    products = np.log(chips.costs).sum(axis=1)
+    best = int(np.argmin(np.where(allowed, products, np.inf) if allowed.any() else products))
+    return {
+        **trial,
+        "values": [trial["values"][0], *chips.costs[best].tolist()],
+        "feasible": bool(allowed[best]),
+        "candidate": replace(candidate, chip=chips.choice(best)).to_json(),
+    }
+
+
+def judged_chips(chips: CostedChips, log_loss: Callable[[ChipChoice], float], limit: float) -> list[tuple[int, float]]:
+    """The chips that no other beats in log loss and all costs: place in `chips`, log loss; lossless ones first.
+
+    `log_loss` computes a network's with the numbers of a chip. All lossless chips compute the same ones, so they ask
+    for it once. ADCs that round are taken to make it no better, and worse with fewer bits (assumptions): a chip that
+    a lossless one beats in every cost is not judged, nor one with fewer bits than an ADC that brings `limit` or more.
+    """
+    found: list[tuple[int, float]] = []
+    lossless = np.flatnonzero(chips.lossless)
+    beaten = chips.costs[:0]
+    if len(lossless):
+        members = lossless[front(chips.costs[lossless].tolist())]
+        loss = log_loss(chips.choice(members[0]))
+        found += [(int(place), loss) for place in members]
+        beaten = chips.costs[members]
+    useless: set[tuple[int, ...]] = set()
+    for group in reversed([group for group in chips.alike() if not chips.lossless[group[0]]]):
+        first = chips.choice(group[0])
+        shape = (first.rows, first.cell_bits, first.dac_bits)
+        members = group[front(chips.costs[group].tolist())]
+        members = members[[not np.any(np.all(beaten <= costs, axis=1)) for costs in chips.costs[members]]]
+        if shape in useless or not len(members):
+            continue
+        loss = log_loss(chips.choice(members[0]))
+        if loss >= limit:
+            useless.add(shape)
+        else:
+            found += [(int(place), loss) for place in members]
+    best = front([(loss, *chips.costs[place]) for place, loss in found])
+    return [found[place] for place in best]
