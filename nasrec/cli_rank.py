@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from nasrec.cli_resume import refuse_beside_resume
+from nasrec.cli_resume import refuse_beside_resume, refuse_beside_truth
 from nasrec.errors import InputError, Stopped, WorkerLost
 
 if TYPE_CHECKING:
@@ -60,6 +60,8 @@ def rank(
         run = RankRun.open(resume)
         run = replace(run, workers=workers or run.workers)
     else:
+        if truth is not None:
+            refuse_beside_truth(context)
         options = _options(preset, config, {"subnets": subnets, "seed": seed}, settings or [])
         source = absolute_source(data)
         if truth is not None:

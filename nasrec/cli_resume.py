@@ -1,4 +1,4 @@
-"""What may stand beside `--resume`: little, as a run goes on with what it began with."""
+"""What may not stand beside `--resume` and `--truth`: what comes from the run or study that they name."""
 
 from __future__ import annotations
 
@@ -18,3 +18,11 @@ def refuse_beside_resume(context: typer.Context, *allowed: str) -> None:
             f"{parameter.opts[0]} stands beside --resume, whose run goes on with what it began with: "
             f"allowed beside it: {', '.join(f'--{other}' for other in allowed)}"
         )
+
+
+def refuse_beside_truth(context: typer.Context) -> None:
+    """Raise InputError for an option on the command line that the study named by `--truth` decides."""
+    for name in ("data", "seed", "subnets"):
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            raise InputError(f"--{name} stands beside --truth, whose study decides it: leave it out")

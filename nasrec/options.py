@@ -10,7 +10,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from nasrec.candidate_space import CandidateSpace, ChipSpace
 from nasrec.data.encoder import EncodingOptions
 from nasrec.data.split import SplitMethod
-from nasrec.sections import Bits, Count, Rate, Rates, Section, Seeds, read_toml, validated
+from nasrec.sections import Bits, Count, Rate, Rates, Section, Seed, Seeds, Values, read_toml, validated
 from nasrec.space import SPACES, Space
 from nasrec.train_options import TrainOptions
 
@@ -20,7 +20,7 @@ Target = Annotated[float, Field(gt=0)]
 class DataOptions(Section):
     """How the raw log is prepared."""
 
-    seed: int = 0
+    seed: Seed = 0
     max_rows: Count = 500_000  # rows of the largest table, as NASRec caps them while searching
     min_count: Count = 2
     hashing: bool = False
@@ -40,10 +40,10 @@ class SpaceOptions(Section):
     name: Literal["small", "full", "extended", "autoctr", "xlarge"] = "full"
     leave_out: tuple[str, ...] = ()
     blocks: Annotated[int, Field(ge=1, le=7)] = 3
-    dense_widths: tuple[Count, ...] = (32, 64, 128)
-    sparse_widths: tuple[Count, ...] = (16, 32)
-    weight_bits: tuple[Bits, ...] = (4, 8)
-    input_bits: tuple[Bits, ...] = (4, 8)
+    dense_widths: Values[Count] = (32, 64, 128)
+    sparse_widths: Values[Count] = (16, 32)
+    weight_bits: Values[Bits] = (4, 8)
+    input_bits: Values[Bits] = (4, 8)
 
     @field_validator("leave_out")
     @classmethod
@@ -79,13 +79,13 @@ class SpaceOptions(Section):
 class ChipOptions(Section):
     """The values that each gene of a chip may take."""
 
-    rows: tuple[Count, ...] = ChipSpace.rows
-    columns: tuple[Count, ...] = ChipSpace.columns
-    cell_bits: tuple[Annotated[int, Field(ge=1, le=4)], ...] = ChipSpace.cell_bits
-    dac_bits: tuple[Annotated[int, Field(ge=1, le=4)], ...] = ChipSpace.dac_bits
-    adc_bits: tuple[Annotated[int, Field(ge=3, le=12)], ...] = ChipSpace.adc_bits
-    columns_per_adc: tuple[Count, ...] = ChipSpace.columns_per_adc
-    copies: tuple[Count, ...] = ChipSpace.copies
+    rows: Values[Annotated[int, Field(ge=2, le=4096)]] = ChipSpace.rows
+    columns: Values[Annotated[int, Field(ge=1, le=4096)]] = ChipSpace.columns
+    cell_bits: Values[Annotated[int, Field(ge=1, le=4)]] = ChipSpace.cell_bits
+    dac_bits: Values[Annotated[int, Field(ge=1, le=4)]] = ChipSpace.dac_bits
+    adc_bits: Values[Annotated[int, Field(ge=3, le=12)]] = ChipSpace.adc_bits
+    columns_per_adc: Values[Annotated[int, Field(ge=1, le=4096)]] = ChipSpace.columns_per_adc
+    copies: Values[Count] = ChipSpace.copies
 
 
 class SupernetOptions(Section):
@@ -154,7 +154,7 @@ class SearchOptions(Section):
     """The joint search, and what it is held against at equal evaluations."""
 
     sampler: Literal["evolution", "nsga2", "random"] = "evolution"
-    evaluations: Count = 96
+    evaluations: Annotated[int, Field(ge=2)] = 96  # model first, then chip needs one of each
     population: Annotated[int, Field(ge=2)] = 16
     seeds: Seeds = (0,)
     compare: tuple[Literal["random", "model_first"], ...] = ("random", "model_first")
@@ -166,7 +166,7 @@ class SearchOptions(Section):
 class CodesignOptions(Section):
     """Everything that decides the result of a run, besides its data."""
 
-    seed: int = 0
+    seed: Seed = 0
     data: DataOptions = DataOptions()
     space: SpaceOptions = SpaceOptions()
     chip: ChipOptions = ChipOptions()

@@ -18,6 +18,7 @@ from nasrec.data.dataset import Dataset
 from nasrec.data.features import Features
 from nasrec.data.keepsake import KeptEncoder
 from nasrec.data.prepared import Prepared
+from nasrec.errors import TrainingDiverged
 from nasrec.hardware import (
     arithmetic_of,
     baseline_workload,
@@ -195,6 +196,7 @@ def _best_training(
 ) -> tuple[Model, list[float], float]:
     """Train a fresh model with each of `trainings`; the one best on validation, its log loss by epoch, its rate.
 
+    Raises TrainingDiverged where all do.
     Only one model is in memory at a time: the best one is read back from its finished checkpoint.
     """
     train, validation = data.split("train"), data.split("validation")
@@ -204,12 +206,16 @@ def _best_training(
         log = train_subnet(model, train, validation, options, checkpoint=checkpoint, progress=progress, encoder=encoder)
         return model, [score.log_loss for score in log.scores]
 
-    tried: list[list[float]] = []
-    for options in trainings:
-        with stage(f"{title}, learning rate {options.learning_rate}: training", unit="rows") as progress:
-            tried.append(trained(options, progress)[1])
-            progress.note(f"validation log loss {min(tried[-1]):.4f}")
-    best = min(range(len(tried)), key=lambda place: min(tried[place]))
+    least: dict[int, float] = {}
+    for place, options in enumerate(trainings):
+        try:
+            with stage(f"{title}, learning rate {options.learning_rate}: training", unit="rows") as progress:
+                least[place] = min(trained(options, progress)[1])
+                progress.note(f"validation log loss {least[place]:.4f}")
+        except TrainingDiverged:
+            if not least and place == len(trainings) - 1:
+                raise
+    best = min(least, key=lambda place: least[place])
     model, losses = trained(trainings[best])
     return model, losses, trainings[best].learning_rate
 

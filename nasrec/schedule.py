@@ -13,8 +13,11 @@ def learning_rate(
     """Return the rate of `step` (0 .. steps - 1) in a training of `steps` steps.
 
     Over the first `warmup` (a fraction of all steps) it rises linearly and reaches `peak` on the last step of the
-    warm-up; from there a cosine falls to `final` on the last step of all (NASRec: 10 % warm-up, cosine to 1e-8).
+    warm-up; from there a cosine falls to `final` on the last step of all (NASRec: 10 % warm-up, cosine to 1e-8). The
+    only step of a training takes `peak`: at `final` it would learn nothing.
     """
+    if steps == 1:
+        return peak
     rising = min(round(warmup * steps), steps)
     if step < rising:
         return peak * (step + 1) / rising

@@ -21,10 +21,13 @@ def _each_once(values: tuple[Any, ...]) -> tuple[Any, ...]:
 Bits = Literal[2, 3, 4, 5, 6, 7, 8, 32]
 Count = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(gt=0, le=1e30)]  # float32 holds it
-Seed = Annotated[int, Field(ge=0)]
-Seeds = Annotated[tuple[Seed, ...], Field(min_length=1), AfterValidator(_each_once)]
+Seed = Annotated[int, Field(ge=0, lt=1 << 32)]  # what NumPy, torch and scikit-learn all take
+Value = TypeVar("Value")
+Values = Annotated[tuple[Value, ...], Field(min_length=1), AfterValidator(_each_once)]
+"""What there is to choose from."""
+Seeds = Values[Seed]
 """Seeds of repetitions: one twice would count as two independent ones."""
-Rates = Annotated[tuple[Rate, ...], Field(min_length=1), AfterValidator(_each_once)]
+Rates = Values[Rate]
 """Learning rates to be tried."""
 
 

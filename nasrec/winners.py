@@ -26,7 +26,7 @@ def pick_finalists(trials: Sequence[dict[str, Any]], reference: Sequence[float],
     """At most `count` candidates of a search to retrain: knee and least energy of its front, then the least log losses.
 
     Retraining ranks better than inherited weights do, so each live network (bits aside) comes in by log loss only
-    once before any comes twice.
+    once before any comes twice. With the same bits none does: a finalist meets every chip.
     """
     pool = _useful(trials, reference)
     values = [trial["values"] for trial in pool]
@@ -34,15 +34,18 @@ def pick_finalists(trials: Sequence[dict[str, Any]], reference: Sequence[float],
     by_loss = sorted(range(len(pool)), key=lambda index: values[index][0])
     by_energy = sorted(members, key=lambda index: values[index][1])
     middle = members[knee([values[index] for index in members])]
+    candidates = [Candidate.from_json(trial["candidate"]) for trial in pool]
     networks: set[Arch] = set()
     fresh: list[int] = []
     again: list[int] = []
     for index in by_loss:
-        trained = network(Candidate.from_json(pool[index]["candidate"]).arch.with_precision(FLOAT))
+        trained = network(candidates[index].arch.with_precision(FLOAT))
         (again if trained in networks else fresh).append(index)
         networks.add(trained)
-    chosen = list(dict.fromkeys([by_loss[0], by_energy[0], middle, *fresh, *again]))[:count]
-    return [Candidate.from_json(pool[index]["candidate"]) for index in chosen]
+    chosen: dict[Arch, Candidate] = {}
+    for index in (by_loss[0], by_energy[0], middle, *fresh, *again):
+        chosen.setdefault(network(candidates[index].arch), candidates[index])
+    return list(chosen.values())[:count]
 
 
 def pick_winners(
@@ -54,7 +57,10 @@ def pick_winners(
     equally low log losses the one with the least product of energy, latency and area comes first. A place that is
     taken already goes to the next best by log loss or energy.
     """
-    pool = _useful(trials, reference)
+    pool: list[dict[str, Any]] = []
+    for trial in _useful(trials, reference):
+        if trial["candidate"] not in [other["candidate"] for other in pool]:
+            pool.append(trial)
     values = [trial["values"] for trial in pool]
     members = front(values)
     rest = [index for index in range(len(pool)) if index not in members]

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from nasrec.options import DataOptions, ScoreOptions, SpaceOptions
-from nasrec.sections import Bits, Count, Rate, Rates, Section, Seeds
+from nasrec.sections import Bits, Count, Rate, Rates, Section, Seed, Seeds, Values
 from nasrec.space import DENSE_WIDTHS, SPARSE_WIDTHS, Sampling
 from nasrec.train_options import TrainOptions
 
@@ -18,10 +18,10 @@ class NasSpaceOptions(SpaceOptions):
     """The architectures: a whole NASRec space in float, unless cut."""
 
     blocks: Annotated[int, Field(ge=1, le=7)] = 7
-    dense_widths: Annotated[tuple[Count, ...], Field(min_length=1)] = DENSE_WIDTHS
-    sparse_widths: Annotated[tuple[Count, ...], Field(min_length=1)] = SPARSE_WIDTHS
-    weight_bits: Annotated[tuple[Bits, ...], Field(min_length=1)] = (32,)
-    input_bits: Annotated[tuple[Bits, ...], Field(min_length=1)] = (32,)
+    dense_widths: Values[Count] = DENSE_WIDTHS
+    sparse_widths: Values[Count] = SPARSE_WIDTHS
+    weight_bits: Values[Bits] = (32,)
+    input_bits: Values[Bits] = (32,)
 
 
 class NasSupernetOptions(Section):
@@ -187,7 +187,7 @@ class RefineOptions(Section):
 class NasOptions(Section):
     """Everything that decides the result of a search, besides its data; the defaults are the preset `paper`."""
 
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
     strategy: Literal["evolution", "random"] = "evolution"
     data: DataOptions = DataOptions()
     space: NasSpaceOptions = NasSpaceOptions()

@@ -10,7 +10,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from nasrec.nas.options import NasOptions, NasScoreOptions, NasSpaceOptions, NasSupernetOptions
 from nasrec.nas.rank_correlation import RESAMPLES
 from nasrec.options import DataOptions
-from nasrec.sections import Count, Rate, Rates, Section, Seed, Seeds
+from nasrec.sections import Count, Rate, Rates, Section, Seed, Seeds, validated
 from nasrec.space import SAMPLING, Sampling
 from nasrec.train_options import TrainOptions
 
@@ -91,9 +91,14 @@ class RankOptions(Section):
         return cls(seed=preset.seed, data=preset.data, space=preset.space, supernet=preset.supernet, score=preset.score)
 
     def sharing_truth(self, folder: Path, other: RankOptions) -> RankOptions:
-        """These options with the architectures, the data and the truth of the study `other` in `folder`."""
-        shared = {name: getattr(other, name) for name in ("seed", "subnets", "data", "space", "truth")}
-        return self.model_copy(update={**shared, "truth_from": str(other.truth_from or folder.resolve())})
+        """These options with the architectures, the data and the truth of the study `other` in `folder`.
+
+        Raises InputError where a supernet would have the seed of that study.
+        """
+        own = other.model_dump(mode="json")
+        shared = {name: own[name] for name in ("seed", "subnets", "data", "space", "truth")}
+        together = {**self.model_dump(mode="json"), **shared, "truth_from": str(other.truth_from or folder.resolve())}
+        return validated(RankOptions, together, f"--truth {folder}")
 
     @property
     def supernet_seeds(self) -> range:

@@ -13,6 +13,7 @@ from nasrec.data.keepsake import keep_encoder
 from nasrec.data.prepare import prepare
 from nasrec.data.prepared import Prepared
 from nasrec.data.source import open_source
+from nasrec.errors import TrainingDiverged
 from nasrec.options import CodesignOptions
 from nasrec.retrain import baseline_weights, train_baseline, train_finalist
 
@@ -46,3 +47,14 @@ def test_tables_start_as_the_options_say(data: Prepared, tmp_path: Path) -> None
     for std in (1e-4, 0.5):
         assert found[std] == pytest.approx((std, std), rel=0.1)
     assert min(found[None]) > 1e-3, "Xavier normal: the deviation of a table depends on its rows"
+
+
+def test_a_rate_at_which_training_diverges_loses_to_the_others(data: Prepared, tmp_path: Path) -> None:
+    section = {"epochs": 1, "learning_rates": [1e25, 0.1], "batch_size": 64}
+    options = CodesignOptions.model_validate({"winners": section, "baselines": section, "chip": {"adc_bits": [9]}})
+    encoder = keep_encoder(tmp_path / "vocabulary", data.folder)
+    candidate = options.candidate_space().sample(np.random.default_rng(0))
+    assert train_finalist(candidate, tmp_path / "one", data, options, encoder, 1.0)["learning_rate"] == 0.1
+    hopeless = CodesignOptions.model_validate({"winners": {**section, "learning_rates": [1e25, 1e26]}})
+    with pytest.raises(TrainingDiverged):
+        train_finalist(candidate, tmp_path / "two", data, hopeless, encoder, 1.0)

@@ -83,7 +83,15 @@ def test_options_round_trip_through_json() -> None:
     [
         ("[search]\nevaluatons = 3", "unknown key 'search.evaluatons': allowed are sampler, evaluations"),
         ("[search]\nevaluations = 0", "search.evaluations is 0"),
+        ("[search]\nevaluations = 1", "search.evaluations is 1"),
         ("[chip]\ncell_bits = [9]", "chip.cell_bits.0 is 9"),
+        ("[chip]\nrows = []", "chip.rows is []"),
+        ("[chip]\nrows = [64, 64]", "chip.rows is [64, 64]: every value is allowed once"),
+        ("[chip]\nrows = [100000]", "chip.rows.0 is 100000"),
+        ("[space]\ndense_widths = []", "space.dense_widths is []"),
+        ("[space]\nweight_bits = []", "space.weight_bits is []"),
+        ("[data]\nseed = -1", "data.seed is -1"),
+        ("[data]\nseed = 4294967296", "data.seed is 4294967296"),
         ("[search", "not valid TOML"),
     ],
 )

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from small_run import call
+from small_run import call, refused
 
 from nasrec.cli_rank import rank as rank_command
 from nasrec.data.prepare import prepare
@@ -28,7 +29,7 @@ from nasrec.space import FULL, SAMPLING, Space
 from nasrec.train import TrainOptions, train_subnet
 
 DATA = "synthetic:rows=2000"
-NO_CONTEXT: Any = None  # of the command line, asked only where a study is resumed
+NO_CONTEXT: Any = SimpleNamespace(get_parameter_source=lambda name: None)  # nothing stood on the command line
 TINY = Space("full", 2, dense_widths=(8, 16), sparse_widths=(8,))
 SETTINGS: dict[str, Any] = {
     "subnets": 3,
@@ -170,6 +171,22 @@ def test_another_supernet_for_the_same_truth(finished: tuple[RankRun, dict[str, 
     assert set(of_strategy["by_supernet"]) == {"1", "2"}
     by_first, alone = of_strategy["by_supernet"]["1"], summary["strategies"]["single-operator"]
     assert by_first == {time: alone[time] for time in by_first}
+
+
+def test_no_supernet_has_the_seed_of_the_study_whose_truth_it_shares(tmp_path: Path) -> None:
+    other = RankOptions.model_validate({**SETTINGS, "seed": 5})
+    mine = RankOptions.model_validate({**SETTINGS, "supernet_seed": 4, "supernets": 3})
+    with pytest.raises(InputError, match=r"--truth .*supernet_seed is 4: .*the study's own seed 5"):
+        mine.sharing_truth(tmp_path, other)
+    shared = RankOptions.model_validate({**SETTINGS, "supernet_seed": 6}).sharing_truth(tmp_path, other)
+    assert (shared.seed, shared.supernet_seed, shared.truth_from) == (5, 6, str(tmp_path.resolve()))
+    assert RankOptions.model_validate(shared.model_dump(mode="json")) == shared
+
+
+@pytest.mark.parametrize(("option", "value"), [("--seed", "1"), ("--subnets", "9"), ("--data", DATA)])
+def test_what_the_shared_truth_decides_is_refused_beside_it(tmp_path: Path, option: str, value: str) -> None:
+    done = call("nasrec", "rank", "--truth", tmp_path, option, value, "--out", tmp_path / "study")
+    assert refused(done) == f"nasrec: {option} stands beside --truth, whose study decides it: leave it out"
 
 
 def test_command(tmp_path: Path) -> None:

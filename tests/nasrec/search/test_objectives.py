@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from nasrec.arch import Candidate, Precision
 from nasrec.hardware import HardwareCost
 from nasrec.score import Score
 from nasrec.search.objectives import Budget, front, hypervolume, hypervolume_curve, knee, targeted_score
@@ -99,8 +100,17 @@ def test_winners_fall_back_to_feasible_trials_where_fewer_than_three_are_useful(
     assert {number for _, number in pick_winners(rows, REFERENCE)} == {0, 1, 2}  # never the cheapest, worst ones
 
 
+def test_one_candidate_wins_only_once(candidates) -> None:
+    rows = [trial(i, (0.30, 1e-6, 1e-6, 1e-6), candidates[0]) for i in range(3)]
+    rows += [trial(3, (0.31, 1e-5, 1e-5, 1e-5), candidates[1])]
+    assert sorted(number for _, number in pick_winners(rows, REFERENCE)) == [0, 3]
+
+
 def test_finalists_hold_both_ends_the_knee_and_every_network_before_any_twice(candidates) -> None:
     same_network = {**candidates[0], "chip": candidates[1]["chip"]}
+    arch = Candidate.from_json(candidates[0]).arch
+    other = arch.with_precision(next(p for p in (Precision(8, 4), Precision(4, 8)) if arch != arch.with_precision(p)))
+    other_bits = {**candidates[0], "arch": other.to_json()}
     rows = [
         trial(0, (0.30, 9e-4, 9e-4, 9e-4), candidates[0]),
         trial(1, (0.305, 9.5e-4, 9.5e-4, 9.5e-4), same_network),
@@ -108,7 +118,9 @@ def test_finalists_hold_both_ends_the_knee_and_every_network_before_any_twice(ca
         trial(3, (0.45, 1e-6, 1e-6, 1e-6), candidates[2]),
         trial(4, (0.46, 5e-4, 5e-4, 5e-4), candidates[3]),
         trial(5, (0.90, 1e-9, 1e-9, 1e-9), candidates[4]),  # useless
+        trial(6, (0.305, 9.5e-4, 9.5e-4, 9.5e-4), other_bits),
     ]
     found = [candidate.to_json() for candidate in pick_finalists(rows, REFERENCE, 4)]
     assert found == [candidates[0], candidates[2], candidates[1], candidates[3]]
-    assert len(pick_finalists(rows, REFERENCE, 6)) == 5
+    found = [candidate.to_json() for candidate in pick_finalists(rows, REFERENCE, 9)]
+    assert found[4:] == [other_bits], "the same network comes last with other bits, and not with another chip"
