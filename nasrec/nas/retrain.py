@@ -121,30 +121,37 @@ def train_on_train(run: SearchRun, name: str, arch: Arch, rate: float, seed: int
 def train_winner(run: SearchRun, arch: Arch, choice: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Train the winner on train and validation together with every seed: log loss and AUC on test, one entry a seed.
 
-    The first seed's model is kept in `run.best`.
+    The model of the first seed whose training came to an end is kept in `run.best`; entries of others say `diverged`.
+    Raises TrainingDiverged where all did.
     """
-    return list(
-        run.stages(
-            {
-                f"winner-{seed}": partial(_train_on_both, run, arch, choice["learning_rate"], choice["epochs"], seed)
-                for seed in run.options.retrain.seeds
-            }
-        ).values()
+    rate, epochs, seeds = choice["learning_rate"], choice["epochs"], run.options.retrain.seeds
+    tests = run.stages(
+        {f"winner-{seed}": partial(_train_on_both, run, arch, rate, epochs, seed, seed == seeds[0]) for seed in seeds}
     )
+    whole = [seed for seed in seeds if tests[f"winner-{seed}"]["log_loss"] is not None]
+    if not whole:
+        raise TrainingDiverged("every training of the winner diverged; lower retrain.learning_rates may help")
+    if whole[0] != seeds[0]:  # once more, to keep it
+        run.stage(f"winner-{whole[0]}-kept", partial(_train_on_both, run, arch, rate, epochs, whole[0], True))
+    return list(tests.values())
 
 
-def _train_on_both(run: SearchRun, arch: Arch, rate: float, epochs: int, seed: int) -> dict[str, Any]:
+def _train_on_both(run: SearchRun, arch: Arch, rate: float, epochs: int, seed: int, keep: bool) -> dict[str, Any]:
     data = prepared_data(run)
     options = replace(run.options.retrain.train_options(seed, rate), stop_after=epochs, patience=None)
     model = untrained_subnet(arch, data.features, seed, run.options.retrain.embedding_std)
     rows = data.split("train").with_rows_of(data.split("validation"))
     checkpoint = run.trainings / f"winner-{seed}.safetensors"
-    with stage(f"winner, seed {seed}: training", unit="rows") as progress:
-        encoder = kept_encoder(run, data)
-        train_subnet(model, rows, None, options, checkpoint=checkpoint, progress=progress, encoder=encoder)
+    try:
+        with stage(f"winner, seed {seed}: training", unit="rows") as progress:
+            encoder = kept_encoder(run, data)
+            train_subnet(model, rows, None, options, checkpoint=checkpoint, progress=progress, encoder=encoder)
+    except TrainingDiverged as error:
+        checkpoint.unlink(missing_ok=True)
+        return {"seed": seed, "log_loss": None, "auc": None, "diverged": str(error)}
     test = data.split("test")
     logits = predict(model, test)
-    if seed == run.options.retrain.seeds[0]:
+    if keep:
         write_model(run, arch, model)
     checkpoint.unlink(missing_ok=True)
     return {"seed": seed, "log_loss": log_loss(logits, test.labels), "auc": auc(logits, test.labels)}

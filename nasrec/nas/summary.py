@@ -27,6 +27,7 @@ def summarise(
     """The content of `summary.json`: the results of the stages, and under `spent` what they took."""
     winner = finalists[choice["place"]]
     counts = counts_of(winner.arch, data.features)
+    whole = [test for test in tests if test["log_loss"] is not None]
     found = {name: value for name, value in search.items() if name != "cost"}
     return {
         "format": SUMMARY_FORMAT,
@@ -49,8 +50,8 @@ def summarise(
             "epochs": choice["epochs"],
             "validation_log_loss": choice["validation_log_loss"],
             "test": {
-                "log_loss": _over_seeds([test["log_loss"] for test in tests]),
-                "auc": _over_seeds([test["auc"] for test in tests]),
+                "log_loss": _over_seeds([test["log_loss"] for test in whole]),
+                "auc": _over_seeds([test["auc"] for test in whole]),
                 "seeds": [dict(test) for test in tests],
             },
         },

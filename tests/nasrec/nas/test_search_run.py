@@ -23,8 +23,9 @@ from nasrec.hardware import workload_of
 from nasrec.liveness import network
 from nasrec.metrics import log_loss
 from nasrec.model.baselines import BASELINES
+from nasrec.nas import retrain
 from nasrec.nas.presets import preset
-from nasrec.nas.retrain import read_model, retrain_best
+from nasrec.nas.retrain import read_model, retrain_best, train_winner
 from nasrec.nas.run import SearchRun
 from nasrec.nas.search import search
 from nasrec.nas.supernet import copy_tables
@@ -32,6 +33,7 @@ from nasrec.nas.untrained import untrained_supernet
 from nasrec.predict import predict
 from nasrec.score_run import score_run
 from nasrec.sections import set_by_key
+from nasrec.train import train_subnet
 
 ROWS = "synthetic:rows=2000"
 SETTINGS = (
@@ -216,6 +218,34 @@ def test_what_diverges_is_left_out(finished: Path, tmp_path: Path) -> None:
         assert (choice["place"], choice["learning_rate"], choice["epochs"]) == (0, 0.1, epochs)
         assert [training["log_loss"] is None for training in choice["trainings"]] == [True, True, False, False]
         assert not list(run.trainings.glob("*"))
+
+
+@pytest.mark.parametrize("failing", [(0,), (1,), (0, 1)])
+def test_a_winner_that_diverges_with_some_seeds_is_kept_with_another(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: tuple[int, ...]
+) -> None:
+    def sometimes(*args: Any, **options: Any) -> Any:
+        if args[3].seed in failing:
+            raise TrainingDiverged("the loss is nan")
+        return train_subnet(*args, **options)
+
+    monkeypatch.setattr(retrain, "train_subnet", sometimes)
+    run = SearchRun.create(tmp_path / "run", f"prepared:{finished / 'data'}", set_by_key(preset("fast"), SETTINGS))
+    summary = summary_of(finished)
+    arch = Arch.from_json(summary["winner"]["arch"])
+    choice = {"learning_rate": summary["winner"]["learning_rate"], "epochs": summary["winner"]["epochs"]}
+    if failing == (0, 1):
+        with pytest.raises(TrainingDiverged, match=r"lower retrain\.learning_rates"):
+            train_winner(run, arch, choice)
+        return
+    tests = train_winner(run, arch, choice)
+    whole = summary["winner"]["test"]["seeds"]
+    for seed, test in enumerate(tests):
+        assert test == whole[seed] if seed not in failing else test["log_loss"] is None and "nan" in test["diverged"]
+    model, _ = read_model(run)
+    rows = Prepared.open(finished / "data").split("test")
+    kept = 1 if failing == (0,) else 0
+    assert log_loss(predict(model, rows), rows.labels) == pytest.approx(whole[kept]["log_loss"], rel=1e-12)
 
 
 @pytest.mark.parametrize(
