@@ -31,6 +31,8 @@ def digest(summary: dict[str, Any]) -> dict[str, Any]:
 def _model(model: dict[str, Any]) -> dict[str, Any]:
     figures = {"name": model["name"], "test": model["test"]}
     figures["hardware"] = {name: model["hardware"][name] for name in TOTALS}
+    if "compared" in model:
+        figures["compared"] = model["compared"]
     if "candidate" in model:
         figures["chip"] = model["candidate"]["chip"]
     return figures

@@ -18,7 +18,7 @@ from nasrec.files import remove_leftovers, write_json
 from nasrec.model.baselines import BASELINES
 from nasrec.model.supernet import Supernet
 from nasrec.progress import stage
-from nasrec.retrain import baseline_weights, compared_log_loss, crown, train_baseline, train_finalist
+from nasrec.retrain import baseline_weights, compare_baseline, crown, train_baseline, train_finalist
 from nasrec.run import Run
 from nasrec.run_data import kept_encoder
 from nasrec.run_data import prepared_data as prepared_data
@@ -75,7 +75,8 @@ def codesign(run: Run) -> Path:
         ).values()
     )
     trials = [(number, trial) for number, finalist in enumerate(retrained) for trial in finalist["trials"]]
-    equal = min(run.stage("comparison", partial(_compare_baselines, run)).values())
+    compared = run.stage("comparison", partial(_compare_baselines, run))
+    equal = min(one["log_loss"] for one in compared.values())
     chosen = pick_winners([trial for _, trial in trials], reference, equal)
     winners = run.stages(
         {
@@ -85,7 +86,7 @@ def codesign(run: Run) -> Path:
     )
     from nasrec.report import write_report  # here: worker processes need no drawing, which takes long to load
 
-    summary = summarise(run, data, baselines, searches, list(winners.values()))
+    summary = summarise(run, data, baselines, searches, list(winners.values()), compared)
     write_json(run.folder / "summary.json", summary)
     return write_report(summary, run.folder)
 
@@ -109,9 +110,9 @@ def _train_finalist(run: Run, number: int, candidate: Candidate, limit: float) -
     return train_finalist(candidate, _finalist_folder(run, number), data, run.options, kept_encoder(run, data), limit)
 
 
-def _compare_baselines(run: Run) -> dict[str, float]:
+def _compare_baselines(run: Run) -> dict[str, Any]:
     data = prepared_data(run)
-    return {name: compared_log_loss(name, run.folder, data, run.options) for name in BASELINES}
+    return {name: compare_baseline(name, run.folder, data, run.options) for name in BASELINES}
 
 
 def _crown(run: Run, place: int, name: str, number: int, genes: dict[str, Any]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from nasrec.data.keepsake import KeptEncoder
 from nasrec.data.prepared import Prepared
 from nasrec.errors import TrainingDiverged
 from nasrec.hardware import (
+    Workload,
     arithmetic_of,
     baseline_workload,
     breakdown_of,
@@ -127,14 +128,7 @@ def train_baseline(
     score = options.search.score
     calibration = data.split("train").head(score.calibration_rows)
     validation_loss, _ = judge(model, data.split("validation").head(score.rows), None)
-    workload = baseline_workload(
-        name,
-        model.layer_shapes(),
-        model.interaction,
-        model.interaction_rows,
-        data.features,
-        length=model.embeddings.dim,
-    )
+    workload = _workload_of_baseline(name, model, data.features)
     result = {
         "name": name,
         "learning_rate": rate,
@@ -151,14 +145,26 @@ def train_baseline(
     return result
 
 
-def compared_log_loss(name: str, folder: Path, data: Prepared, options: CodesignOptions) -> float:
-    """Log loss of the trained baseline `name` on ISAAC, at 8 bits, on the rows on which finalists are judged."""
+def compare_baseline(name: str, folder: Path, data: Prepared, options: CodesignOptions) -> dict[str, Any]:
+    """What finalists are held against: the trained baseline `name` at 8 bits, on the rows on which they are judged.
+
+    `log_loss` is that of every lossless chip. `cheapest` is the lossless chip of the space that takes it least energy:
+    its `chip`, `energy_j`, `latency_s` and `area_m2`; None where the space has none.
+    """
     weights = load_checkpoint(baseline_weights(folder, name)).tensors
     model = BASELINES[name](data.features, precision=BASELINE_PRECISION)
     load_weights(model, weights)
     calibrate(model, data.split("train").head(options.search.score.calibration_rows))
     store_tables(model)
-    return judge(model, data.split("validation").head(options.winners.rows), arithmetic_of(BASELINE_CHIP))[0]
+    loss, _ = judge(model, data.split("validation").head(options.winners.rows), arithmetic_of(BASELINE_CHIP))
+    chips = costed_chips(_workload_of_baseline(name, model, data.features), asdict(options.candidate_space().chip))
+    place = chips.cheapest_lossless()
+    return {"log_loss": loss, "cheapest": None if place is None else chips.to_json(place)}
+
+
+def _workload_of_baseline(name: str, model: Baseline, features: Features) -> Workload:
+    shapes, rows = model.layer_shapes(), model.interaction_rows
+    return baseline_workload(name, shapes, model.interaction, rows, features, length=model.embeddings.dim)
 
 
 def baseline_weights(folder: Path, name: str) -> Path:

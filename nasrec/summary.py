@@ -43,8 +43,10 @@ def summarise(
     baselines: Mapping[str, Mapping[str, Any]],
     searches: Mapping[str, Mapping[int, Sequence[Mapping[str, Any]]]],
     winners: Sequence[Mapping[str, Any]],
+    compared: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, Any]:
-    """The content of `summary.json`; `searches` maps strategy and seed to that search's trials in order."""
+    """The content of `summary.json`; `searches` maps strategy and seed to that search's trials in order, `compared`
+    each baseline to what finalists were held against."""
     reference = reference_point(baselines)
     optimum = {split: data.optimum(split) for split in SPLITS}
     return {
@@ -61,7 +63,7 @@ def summarise(
             },
         },
         "winners": list(winners),
-        "baselines": list(baselines.values()),
+        "baselines": [{**found, "compared": compared[name]} for name, found in baselines.items()],
         "gap_closed": gap_closed(baselines, winners, optimum["test"]),
         "wall_s": run.wall_s(),
     }

@@ -7,6 +7,7 @@ from nasrec.hardware.chips import NUMERIC, CostedChips, costed_chips
 from nasrec.hardware.cost import HardwareCost, breakdown_of, cost_of, measure, measure_workload
 from nasrec.hardware.counts import Counts, counts_of
 from nasrec.hardware.workload import EMBEDDING_BITS, workload_of
+from pimsim import Workload
 
 __all__ = [
     "EMBEDDING_BITS",
@@ -14,6 +15,7 @@ __all__ = [
     "CostedChips",
     "Counts",
     "HardwareCost",
+    "Workload",
     "arithmetic_of",
     "baseline_workload",
     "breakdown_of",

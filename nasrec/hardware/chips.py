@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +38,15 @@ class CostedChips:
     def choice(self, place: int) -> ChipChoice:
         """The genes of the chip at `place`."""
         return ChipChoice(**{name: int(values[place]) for name, values in self.genes.items()})
+
+    def cheapest_lossless(self) -> int | None:
+        """The place of the lossless chip of least energy; None where no chip is lossless."""
+        energies = np.where(self.lossless, self.costs[:, 0], np.inf)
+        return int(np.argmin(energies)) if self.lossless.any() else None
+
+    def to_json(self, place: int) -> dict[str, Any]:
+        """The chip at `place` and its costs as plain values."""
+        return {"chip": self.choice(place).to_json(), **dict(zip(_COSTS, self.costs[place].tolist(), strict=True))}
 
     def alike(self) -> Iterator[NDArray[np.intp]]:
         """The places of all chips that compute the same numbers, group by group: `NUMERIC` genes in rising order."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nasrec.arch import Arch, BlockChoice
+from nasrec.arch import Arch, BlockChoice, ChipChoice
 from nasrec.data.features import Features, Table
 from nasrec.hardware import NUMERIC, CostedChips, costed_chips, measure_workload, workload_of
 
@@ -63,3 +63,15 @@ def test_chips_with_the_same_numbers_stand_together_once(chips: CostedChips) -> 
 
 def chips_of_groups(chips: CostedChips, groups: list[np.ndarray]) -> list[tuple[int, ...]]:
     return [tuple(int(chips.genes[name][group[-1]]) for name in NUMERIC) for group in groups]
+
+
+def test_the_cheapest_lossless_chip(chips: CostedChips) -> None:
+    place = chips.cheapest_lossless()
+    assert place is not None and chips.lossless[place]
+    assert not [one for one in range(len(chips)) if chips.lossless[one] and chips.costs[one, 0] < chips.costs[place, 0]]
+    found = chips.to_json(place)
+    workload = workload_of(Arch((BLOCK,)), FEATURES)
+    alone = measure_workload(workload, ChipChoice(**found["chip"]))
+    assert found["energy_j"] == pytest.approx(alone.energy_j, rel=1e-12)
+    lossy = costed_chips(workload, {**VALUES, "adc_bits": (3,)})
+    assert lossy.cheapest_lossless() is None
