@@ -76,8 +76,8 @@ def codesign(run: Run) -> Path:
     )
     trials = [(number, trial) for number, finalist in enumerate(retrained) for trial in finalist["trials"]]
     compared = run.stage("comparison", partial(_compare_baselines, run))
-    equal = min(one["log_loss"] for one in compared.values())
-    chosen = pick_winners([trial for _, trial in trials], reference, equal)
+    rivals = [one["log_loss"] for one in compared.values()]
+    chosen = pick_winners([trial for _, trial in trials], reference, rivals)
     winners = run.stages(
         {
             f"winner-{place}": partial(_crown, run, place, name, trials[index][0], trials[index][1]["candidate"])

@@ -49,13 +49,13 @@ def pick_finalists(trials: Sequence[dict[str, Any]], reference: Sequence[float],
 
 
 def pick_winners(
-    trials: Sequence[dict[str, Any]], reference: Sequence[float], equal: float | None = None
+    trials: Sequence[dict[str, Any]], reference: Sequence[float], rivals: Sequence[float] = ()
 ) -> list[tuple[str, int]]:
-    """The knee of the front, its least log loss, and its least energy at a log loss of at most `equal`.
+    """The knee of the front, its least log loss, and its least energy at no more log loss than the best rival's.
 
-    Names and indices of different trials. Where `equal` is None or out of reach, the least energy of all counts. Of
-    equally low log losses the one with the least product of energy, latency and area comes first. A place that is
-    taken already goes to the next best by log loss or energy.
+    Names and indices of different trials. `rivals` are log losses: those that no trial reaches do not count, and
+    without any the least energy of all wins. Of equally low log losses the one with the least product of energy, latency
+    and area comes first. A place that is taken already goes to the next best by log loss or energy.
     """
     pool: list[dict[str, Any]] = []
     for trial in _useful(trials, reference):
@@ -66,11 +66,13 @@ def pick_winners(
     rest = [index for index in range(len(pool)) if index not in members]
     middle = members[knee([values[index] for index in members])]
 
+    limit = min((rival for rival in rivals if any(value[0] <= rival for value in values)), default=math.inf)
+
     def by_log_loss(index: int) -> tuple[float, float]:
         return values[index][0], math.prod(values[index][1:])
 
     def by_energy(index: int) -> tuple[bool, float]:
-        return equal is not None and values[index][0] > equal, values[index][1]
+        return values[index][0] > limit, values[index][1]
 
     def ordered(key: Callable[[int], Any]) -> list[int]:
         return [*sorted(members, key=key), *sorted(rest, key=key)]

@@ -72,7 +72,7 @@ def test_no_chip_of_the_space_gives_a_winner_the_same_numbers_for_less(finished_
         assert not [one for one in costs.values() if one != own and all(np.less_equal(one, own))]
 
 
-def test_the_winner_by_energy_is_the_cheapest_no_worse_than_the_baselines(finished_run: Path) -> None:
+def test_the_winner_by_energy_is_the_cheapest_no_worse_than_the_best_baseline_in_reach(finished_run: Path) -> None:
     def result(file: Path) -> Any:
         return json.loads(file.read_text())["result"]
 
@@ -85,7 +85,9 @@ def test_the_winner_by_energy_is_the_cheapest_no_worse_than_the_baselines(finish
     reference = summary["search"]["reference_point"]
     trials = [trial for file in stages.glob("finalist-*.json") for trial in result(file)["trials"]]
     free = [one for one in trials if all(np.less(one["values"], reference)) and one["candidate"] not in others]
-    as_good = [one for one in free if one["values"][0] <= min(compared)] or free
+    useful = [one["values"] for one in trials if all(np.less(one["values"], reference))]
+    reached = min(rival for rival in compared if any(values[0] <= rival for values in useful))
+    as_good = [one for one in free if one["values"][0] <= reached] or free
     cheapest = min(one["values"][1] for one in as_good)
     assert summary["winners"][2]["hardware"]["energy_j"] == pytest.approx(cheapest, rel=1e-12)
 

@@ -79,9 +79,10 @@ def test_winners_are_three_different_useful_candidates(candidates) -> None:
 
 def test_the_winner_by_energy_is_the_cheapest_that_does_not_do_worse_than_asked(candidates) -> None:
     rows = [trial(i, (0.30 + i / 20, 1e-4 / 2**i, 1e-4, 1e-4), candidates[i]) for i in range(4)]
-    assert dict(pick_winners(rows, REFERENCE, 0.41))["energy"] == 2
-    assert dict(pick_winners(rows, REFERENCE, 0.40))["energy"] == 2  # as good is not worse
-    assert dict(pick_winners(rows, REFERENCE, 0.29))["energy"] == 3  # out of reach: the cheapest
+    assert dict(pick_winners(rows, REFERENCE, [0.41, 0.48]))["energy"] == 2
+    assert dict(pick_winners(rows, REFERENCE, [0.48, 0.40]))["energy"] == 2  # as good is not worse
+    assert dict(pick_winners(rows, REFERENCE, [0.29, 0.41]))["energy"] == 2  # nobody reaches the first
+    assert dict(pick_winners(rows, REFERENCE, [0.29]))["energy"] == 3  # the cheapest
 
 
 def test_of_equal_log_losses_the_least_product_of_costs_wins(candidates) -> None:
