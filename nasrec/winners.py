@@ -54,8 +54,8 @@ def pick_winners(
     """The knee of the front, its least log loss, and its least energy at no more log loss than the best rival's.
 
     Names and indices of different trials. `rivals` are log losses: those that no trial reaches do not count, and
-    without any the least energy of all wins. Of equally low log losses the one with the least product of energy, latency
-    and area comes first. A place that is taken already goes to the next best by log loss or energy.
+    without any the least energy of all wins. Of equally low log losses the one with the least product of energy,
+    latency and area comes first. A place that is taken already goes to the next best by log loss or energy.
     """
     pool: list[dict[str, Any]] = []
     for trial in _useful(trials, reference):
