@@ -16,7 +16,7 @@ LARGEST = 3.4e38  # what float32, the type that models read, still holds
 
 def cast_columns(frame: pl.DataFrame, schema: Schema, place: str, first: int) -> pl.DataFrame:
     """The used columns of `schema`: label UInt8, dense and time Float64, category String or (hex) UInt32, bag
-    List(String), split UInt8 (its place in `SPLITS`); null = missing.
+    List(String), split UInt8 (its place in `SPLITS`); null = missing, as is empty text.
 
     A row is named in errors as `place` followed by its number, counted from `first` ("train.txt, line 7"). Raises
     InputError with the row, the field and the value for a label that is not 0 or 1 and for a number that is none.
@@ -41,10 +41,10 @@ def _cast(series: pl.Series, column: Column, place: str, first: int) -> pl.Serie
 def _number(series: pl.Series, column: Column, place: str, first: int) -> pl.Series:
     if not (series.dtype.is_numeric() or series.dtype in (pl.String, pl.Boolean, pl.Null)):
         raise InputError(f"{place.rpartition(',')[0]}, field {column.name!r}: {series.dtype} values are not numbers")
-    text = series.str.strip_chars() if series.dtype == pl.String else series
+    text = _without_empty(series.str.strip_chars()) if series.dtype == pl.String else series
     numbers = text.cast(pl.Float64, strict=False)
-    if numbers.null_count() != series.null_count() or not numbers.is_finite().all():
-        bad = (numbers.is_null() & series.is_not_null()) | ~numbers.is_finite().fill_null(True)
+    if numbers.null_count() != text.null_count() or not numbers.is_finite().all():
+        bad = (numbers.is_null() & text.is_not_null()) | ~numbers.is_finite().fill_null(True)
         _refuse(series, bad, column, place, first, "a number, or nothing where it is missing")
     if column.kind == "time" and numbers.null_count():
         _refuse(series, numbers.is_null(), column, place, first, "a time in every row")
@@ -68,19 +68,26 @@ def _label(series: pl.Series, column: Column, place: str, first: int) -> pl.Seri
 
 
 def _category(series: pl.Series, column: Column, place: str, first: int) -> pl.Series:
-    if column.digits == "hex" and series.dtype != pl.UInt32:
-        text = series.cast(pl.String)
+    if column.digits == "hex" and series.dtype == pl.UInt32:
+        return series
+    text = _without_empty(series.cast(pl.String))
+    if column.digits == "hex":
         numbers = text.str.to_integer(base=16, dtype=pl.UInt32, strict=False)
         if numbers.null_count() != text.null_count():
             allowed = "1 to 8 hexadecimal digits, or nothing where it is missing"
             _refuse(series, numbers.is_null() & text.is_not_null(), column, place, first, allowed)
         return numbers
     if column.digits == "number":
-        numbers = numbers_of(series.cast(pl.String))
-        if numbers.null_count() != series.null_count():
+        numbers = numbers_of(text)
+        if numbers.null_count() != text.null_count():
             allowed = "a decimal or hexadecimal number below 2^64, or nothing where it is missing"
-            _refuse(series, numbers.is_null() & series.is_not_null(), column, place, first, allowed)
-    return series if series.dtype == pl.UInt32 and column.digits == "hex" else series.cast(pl.String)
+            _refuse(series, numbers.is_null() & text.is_not_null(), column, place, first, allowed)
+    return text
+
+
+def _without_empty(text: pl.Series) -> pl.Series:
+    """`text` (String) with null where it is empty; shortest lengths are found in a fraction of the time of parsing."""
+    return text if text.str.len_bytes().min() != 0 else text.set(text == "", None)
 
 
 def numbers_of(text: pl.Series) -> pl.Series:
@@ -104,7 +111,10 @@ def _split(series: pl.Series, column: Column, place: str, first: int) -> pl.Seri
 
 
 def _bag(series: pl.Series, column: Column) -> pl.Series:
-    lists = series if isinstance(series.dtype, pl.List) else series.cast(pl.String).str.split(column.separator)
+    if isinstance(series.dtype, pl.List):
+        lists = series
+    else:
+        lists = _without_empty(series.cast(pl.String)).str.split(column.separator)
     return lists.cast(pl.List(pl.String)).list.eval(pl.element().filter(pl.element() != ""))
 
 

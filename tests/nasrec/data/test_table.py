@@ -171,6 +171,39 @@ def test_a_parquet_file_without_rows_or_with_lists_for_numbers(tmp_path: Path) -
         read(table(tmp_path, schema))
 
 
+def test_a_quoted_empty_field_is_missing(tmp_path: Path) -> None:
+    found = read(table(tmp_path, log_csv=CSV.replace('0,,"b,o""b",,', '0,"","","",""')))
+    assert found.to_dict(as_series=False) == {**EXPECTED, "user": ["ann", None, None]}
+
+
+def test_empty_text_in_parquet_is_missing(tmp_path: Path) -> None:
+    columns = {"clicked": ["1", "0", "1"], "price": ["", "2", " "], "user": ["", "7", " "], "tags": ["", "a||b", None]}
+    schema = SCHEMA.replace("log.csv", "log.parquet")
+    expected = {
+        "clicked": [1, 0, 1], "price": [None, 2.0, None], "user": [None, "7", " "], "tags": [None, ["a", "b"], None]
+    }  # fmt: skip
+    for user in (pl.String, pl.Categorical, pl.Binary):
+        pl.DataFrame(columns).with_columns(pl.col("user").cast(user)).write_parquet(tmp_path / "log.parquet")
+        assert read(table(tmp_path, schema)).to_dict(as_series=False) == expected
+    pl.DataFrame({**columns, "user": ["", "7", None]}).write_parquet(tmp_path / "log.parquet")
+    for digits, value in (("hex", 7), ("number", "7")):
+        checked = schema.replace('"category"', f'{{ kind = "category", digits = "{digits}" }}')
+        assert read(table(tmp_path, checked))["user"].to_list() == [None, value, None]
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ('1,"",a,b,c\n"",1,a,b,c\n', "line 3, field 'clicked': value '', expected a label in every row"),
+        ('1,"",a,b,c\n0,x,a,b,c\n', "line 3, field 'price': value 'x', expected a number"),
+        ("1, ,a,b,c\n0,x,a,b,c\n", "line 3, field 'price': value 'x', expected a number"),
+    ],
+)
+def test_the_bad_field_is_named_where_others_are_empty(tmp_path: Path, rows: str, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        read(table(tmp_path, log_csv=CSV.partition("\n")[0] + "\n" + rows))
+
+
 AVAZU = """
 files = ["{}"]
 [columns]
