@@ -59,6 +59,8 @@ class TableLog:
                 frame = pl.scan_parquet(file).select(names).slice(start, FRAME_ROWS).collect()
             except (pl.exceptions.PolarsError, OSError) as error:
                 raise unreadable(file, error) from None
+            # UInt32 would be taken for hexadecimal digits that are read already; here it is a number as any other
+            frame = frame.with_columns(pl.col(pl.UInt32).cast(pl.Int64))
             yield cast_columns(frame, self.schema, f"{file}, row", start + 1)
 
     def _checked_columns(self, file: Path, schema_path: Path) -> list[str]:

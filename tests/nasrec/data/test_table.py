@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 
 import polars as pl
@@ -202,6 +203,91 @@ def test_empty_text_in_parquet_is_missing(tmp_path: Path) -> None:
 def test_the_bad_field_is_named_where_others_are_empty(tmp_path: Path, rows: str, said: str) -> None:
     with pytest.raises(InputError, match=said):
         read(table(tmp_path, log_csv=CSV.partition("\n")[0] + "\n" + rows))
+
+
+def typed(folder: Path, options: str, values: pl.Series) -> list[object]:
+    """The column x of a Parquet log of `values`, read with `options` in its schema."""
+    pl.DataFrame({"y": [1] * len(values), "z": 0.5, "x": values}).write_parquet(folder / "log.parquet")
+    schema = f'files = ["log.parquet"]\n[columns]\ny = "label"\nz = "dense"\nx = {{ {options} }}\n'
+    return read(table(folder, schema))["x"].to_list()
+
+
+WHOLE = [7, None, -12, 0]
+NUMBER_TYPES = [pl.Int64, pl.Int8, pl.Float64, pl.Float32, pl.Decimal(9, 0), pl.Decimal(9, 2), pl.String]
+
+
+@pytest.mark.parametrize("dtype", NUMBER_TYPES, ids=str)
+def test_a_whole_number_is_one_category_whatever_its_type(tmp_path: Path, dtype: pl.DataType) -> None:
+    values = pl.Series(WHOLE).cast(dtype)
+    expected = ["7", None, "-12", "0"]
+    assert typed(tmp_path, 'kind = "category"', values) == expected
+    assert typed(tmp_path, 'kind = "category", digits = "number"', values) == expected
+    assert typed(tmp_path, 'kind = "bag"', values) == [None if value is None else [value] for value in expected]
+    lists = pl.Series([WHOLE, None, []]).cast(pl.List(dtype))
+    assert typed(tmp_path, 'kind = "bag"', lists) == [["7", "-12", "0"], None, []]
+
+
+def test_whole_numbers_as_hexadecimal_digits_and_nan(tmp_path: Path) -> None:
+    for dtype in (pl.Int64, pl.UInt32, pl.Float64, pl.String):
+        assert typed(tmp_path, 'kind = "category", digits = "hex"', pl.Series([10, None]).cast(dtype)) == [16, None]
+    assert typed(tmp_path, 'kind = "category"', pl.Series([float("nan"), -0.0])) == [None, "0"]
+    assert typed(tmp_path, 'kind = "bag"', pl.Series([[float("nan"), 1.0]])) == [["1"]]
+
+
+@pytest.mark.parametrize(("dtype", "bits"), [(pl.Float64, 53), (pl.Float32, 24)])
+def test_floats_that_are_no_whole_numbers_are_no_categories(tmp_path: Path, dtype: pl.DataType, bits: int) -> None:
+    largest = 2**bits - 1
+    assert typed(tmp_path, 'kind = "category"', pl.Series([largest, -largest]).cast(dtype))[0] == str(largest)
+    for value in (1.5, float("inf"), -float("inf"), largest + 1, -largest - 1, 1e30):
+        for kind, values in (("category", [3.0, value]), ("bag", [3.0, value]), ("bag", [[3.0], [4.0, value]])):
+            series = pl.Series(values, dtype=pl.List(dtype) if isinstance(values[0], list) else dtype)
+            with pytest.raises(InputError) as caught:
+                typed(tmp_path, f'kind = "{kind}"', series)
+            place, shown = f"{tmp_path / 'log.parquet'}, row 2, field 'x'", pl.Series([value], dtype=dtype)[0]
+            allowed = f"a whole number below 2^{bits} in a {dtype()} column, or nothing where it is missing"
+            assert str(caught.value) == f"{place}: value {shown!r}, expected {allowed}"
+
+
+def test_a_decimal_that_is_no_whole_number_is_no_category(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"row 2, field 'x': value Decimal\('1.50'\), expected a whole number"):
+        typed(tmp_path, 'kind = "category"', pl.Series([Decimal("1.00"), Decimal("1.50")]))
+
+
+LIST, STRUCT, BYTES = pl.Series([[1, 2]]), pl.Series([{"a": 1}]), pl.Series([b"caf\xc3\xa9", b"\xe9"])
+ARRAY = LIST.cast(pl.Array(pl.Int64, 2))
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "said"),
+    [
+        ("category", LIST, ", field 'x': List(Int64) values in a category, expected text, numbers, "),
+        ("category", ARRAY, ", field 'x': Array(Int64, shape=(2,)) values in a category, expected text, numbers, "),
+        ("category", STRUCT, ", field 'x': Struct({'a': Int64}) values in a category, expected text, numbers, "),
+        ("category", LIST.cast(pl.List(pl.Duration)).explode(), "Duration(time_unit='us') values in a category"),
+        ("split", LIST, ", field 'x': List(Int64) values in a split, expected text"),
+        ("bag", STRUCT, ", field 'x': Struct({'a': Int64}) values in a bag, expected text, numbers, "),
+        ("bag", pl.Series([[{"a": 1}]]), ", field 'x': List(Struct({'a': Int64})) values in a bag, expected text, "),
+        ("bag", pl.Series([[[1]]]), ", field 'x': List(List(Int64)) values in a bag, expected text, "),
+        ("dense", BYTES, ", field 'x': Binary values are not numbers"),
+        ("category", BYTES, ", row 2, field 'x': value b'\\xe9', expected UTF-8 text"),
+        ("bag", BYTES, ", row 2, field 'x': value b'\\xe9', expected UTF-8 text"),
+        ("bag", pl.Series([[b"a"], [b"b", b"\xe9"]]), ", row 2, field 'x': value [b'b', b'\\xe9'], expected UTF-8"),
+    ],
+)
+def test_types_that_cannot_be_used(tmp_path: Path, kind: str, values: pl.Series, said: str) -> None:
+    with pytest.raises(InputError) as caught:
+        typed(tmp_path, f'kind = "{kind}"', values)
+    assert str(caught.value).startswith(str(tmp_path / "log.parquet")) and said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_other_types_of_text_and_lists(tmp_path: Path) -> None:
+    assert typed(tmp_path, 'kind = "category"', BYTES[:1]) == ["caf\u00e9"]
+    assert typed(tmp_path, 'kind = "bag"', pl.Series([[b"a", b""], None])) == [["a"], None]
+    assert typed(tmp_path, 'kind = "bag"', ARRAY) == [["1", "2"]]
+    assert typed(tmp_path, 'kind = "category"', pl.Series(["a", None], dtype=pl.Enum(["a"]))) == ["a", None]
+    assert typed(tmp_path, 'kind = "category"', pl.Series([True, None])) == ["true", None]
+    assert typed(tmp_path, 'kind = "category"', pl.Series([None], dtype=pl.Null)) == [None]
 
 
 AVAZU = """
