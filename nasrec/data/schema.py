@@ -13,6 +13,10 @@ from nasrec.errors import InputError
 
 Kind = Literal["label", "dense", "category", "bag", "time", "split", "ignore"]
 Digits = Literal["text", "hex", "number"]
+KIND_OF_OPTION: dict[str, Kind] = {
+    "separator": "bag", "positive_from": "label", "transform": "dense",
+    "digits": "category", "rows": "category", "hashed": "category",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -89,11 +93,13 @@ class Schema:
             place = f"{where}, columns[{position}]"
             if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
                 raise InputError(f"{place}: a column needs a 'name'")
-            options = {key: value for key, value in entry.items() if key != "name"}
+            given = {key: value for key, value in entry.items() if key != "name"}
             try:
-                checked.append(_ColumnOptions.model_validate(options).column(entry["name"]))
+                options = _ColumnOptions.model_validate(given)
             except ValidationError as error:
                 raise InputError(f"{place}, {_first(error)}") from None
+            _check_options(options, options.changed, f"{place}, key '", entry["name"])
+            checked.append(options.column(entry["name"]))
         return cls(tuple(checked)).checked(where)
 
     def checked(self, where: str) -> Schema:
@@ -138,6 +144,8 @@ def read_schema(path: Path) -> TableFiles:
         raise InputError(f"{path}: not valid TOML: {error}") from None
     except ValidationError as error:
         raise InputError(f"{path}, {_first(error)}") from None
+    for name, options in model.columns.items():
+        _check_options(options, options.model_fields_set, f"{path}, key 'columns.{name}.", name)
     columns = tuple(options.column(name) for name, options in model.columns.items())
     schema = Schema(columns).checked(f"{path}, key 'columns'")
     files = tuple(path.parent / file for file in model.files)
@@ -157,8 +165,23 @@ class _ColumnOptions(BaseModel):
     rows: int | None = Field(None, ge=3, lt=2**31)
     hashed: bool = False
 
+    @property
+    def changed(self) -> set[str]:
+        """The options that are not as they are by default: `to_json` writes those of all kinds."""
+        return set(self.model_dump(exclude_defaults=True))
+
     def column(self, name: str) -> Column:
         return Column(name, **self.model_dump())
+
+
+def _check_options(options: _ColumnOptions, given: set[str], key: str, name: str) -> None:
+    """Raise InputError if one of `given`, whose full key begins as `key`, is an option of another kind of column."""
+    for option, kind in KIND_OF_OPTION.items():
+        if option in given and options.kind != kind:
+            raise InputError(
+                f"{key}{option}': an option of kind {kind!r}, column {name!r} is of kind {options.kind!r} "
+                f"(got {getattr(options, option)!r})"
+            )
 
 
 class _SchemaFile(BaseModel):

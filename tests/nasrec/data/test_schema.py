@@ -57,6 +57,45 @@ def test_what_cannot_be_used_is_named(tmp_path: Path, text: str, said: str) -> N
     assert str(caught.value).startswith(str(tmp_path / "schema.toml")) and "\n" not in str(caught.value)
 
 
+# As the table of docs/formats.md has them.
+OPTIONS = {
+    "positive_from": ("label", 3.0),
+    "transform": ("dense", "none"),
+    "digits": ("category", "hex"),
+    "rows": ("category", 7),
+    "hashed": ("category", True),
+    "separator": ("bag", "%"),
+}
+DEFAULTS = {"transform": "log", "digits": "text", "hashed": False, "separator": "|"}
+KINDS = ("label", "dense", "category", "bag", "time", "split", "ignore")
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_option_belongs_to_one_kind(tmp_path: Path, kind: str, option: str) -> None:
+    owner, value = OPTIONS[option]
+    others = 'u = "category"\n' if kind == "label" else 'y = "label"\nu = "category"\n'
+    begin = 'files = ["a.csv"]\n[columns]\n' + others
+    rest = [{"name": "y", "kind": "label"}] * (kind != "label") + [{"name": "u", "kind": "category"}]
+    for given in {value, DEFAULTS.get(option, value)}:
+        text = f'{begin}x = {{ kind = "{kind}", {option} = {json.dumps(given)} }}\n'
+        data = {"columns": [*rest, {"name": "x", "kind": kind, option: given}]}
+        said = f"{option}': an option of kind '{owner}', column 'x' is of kind '{kind}' (got {given!r})"
+        if kind == owner:
+            assert getattr(read(tmp_path, text).columns[-1], option) == given
+            assert getattr(Schema.from_json(data).columns[-1], option) == given
+            continue
+        with pytest.raises(InputError) as caught:
+            read(tmp_path, text)
+        assert str(caught.value) == f"{tmp_path / 'schema.toml'}, key 'columns.x.{said}"
+        if given == DEFAULTS.get(option):
+            Schema.from_json(data)  # to_json writes the defaults of all options
+            continue
+        with pytest.raises(InputError) as caught:
+            Schema.from_json(data, "here")
+        assert str(caught.value) == f"here, columns[{len(rest)}], key '{said}"
+
+
 def test_absent_folder_and_binary(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file"):
         read_schema(tmp_path / "none.toml")
