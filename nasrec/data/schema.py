@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_core import PydanticCustomError
 
 from nasrec.errors import InputError
 
@@ -188,9 +189,16 @@ class _SchemaFile(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
     version: Literal[1] = 1
     files: list[str] = Field(min_length=1)
-    separator: str | None = Field(None, min_length=1, max_length=1)
+    separator: str | None = None
     header: bool = True
     columns: dict[str, _ColumnOptions] = Field(min_length=1)
+
+    @field_validator("separator")
+    @classmethod
+    def _one_byte(cls, separator: str | None) -> str | None:
+        if separator is not None and (len(separator) != 1 or not separator.isascii() or separator in '"\r\n'):
+            raise PydanticCustomError("separator", "expected one ASCII character, neither a quote nor a line break")
+        return separator
 
     @field_validator("columns", mode="before")
     @classmethod

@@ -9,6 +9,7 @@ import pytest
 
 from nasrec.data.criteo import CRITEO_SCHEMA
 from nasrec.data.schema import Column, Schema, read_schema
+from nasrec.data.table import TableLog
 from nasrec.errors import InputError
 
 GOOD = 'files = ["a.csv"]\n[columns]\ny = "label"\nu = "category"\n'
@@ -55,6 +56,24 @@ def test_what_cannot_be_used_is_named(tmp_path: Path, text: str, said: str) -> N
     with pytest.raises(InputError, match=said) as caught:
         read(tmp_path, text)
     assert str(caught.value).startswith(str(tmp_path / "schema.toml")) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("separator", ["§", '"', "\n", "\r", "", ",,", "\u3000"])
+def test_a_separator_is_one_ascii_character(tmp_path: Path, separator: str) -> None:
+    with pytest.raises(InputError) as caught:
+        read(tmp_path, f"separator = {json.dumps(separator)}\n{GOOD}")
+    assert str(caught.value) == (
+        f"{tmp_path / 'schema.toml'}, key 'separator': expected one ASCII character, neither a quote nor a line break "
+        f"(got {separator!r})"
+    )
+
+
+@pytest.mark.parametrize("separator", [",", "\t", " ", "|", "\x01", "~"])
+def test_separators_that_can_be_used(tmp_path: Path, separator: str) -> None:
+    read(tmp_path, f"separator = {json.dumps(separator)}\n{GOOD}")
+    (tmp_path / "a.csv").write_text(separator.join("yu") + "\n" + separator.join("1b") + "\n")
+    (frame,) = TableLog(tmp_path / "schema.toml").frames()
+    assert frame.rows() == [(1, "b")]
 
 
 # As the table of docs/formats.md has them.
