@@ -38,7 +38,7 @@ def train(
     sampling: Annotated[
         str, typer.Option(help="of a supernet: single-operator, single-path or any-path")
     ] = "single-operator",
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N")] = "auto",
 ) -> None:
     """Train one model at any scale; under torchrun, every batch is shared among its processes."""
     from dataclasses import replace

@@ -36,13 +36,15 @@ def pick_device(name: str = "auto") -> torch.device:
     """Return the device called `name`; "auto" is cuda when there is one. Raises InputError when it is not there."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise InputError(f"device is {name!r}: allowed are auto, cpu, cuda or cuda:N") from None
-    if device.type == "cuda" and not torch.cuda.is_available():
+    kind, colon, number = name.partition(":")
+    if name != "cpu" and (kind != "cuda" or (colon and not (number.isascii() and number.isdecimal()))):
+        raise InputError(f"device is {name!r}: allowed are auto, cpu, cuda or cuda:N")
+    if kind == "cuda" and not torch.cuda.is_available():
         raise InputError(f"device is {name!r}: this machine has no usable CUDA device (allowed: auto, cpu)")
-    return device
+    if colon and int(number) >= torch.cuda.device_count():  # torch itself would take cuda:300 for cuda:44
+        last = torch.cuda.device_count() - 1
+        raise InputError(f"device is {name!r}: this machine has cuda:0 to cuda:{last} (allowed too: auto, cpu, cuda)")
+    return torch.device(f"cuda:{int(number)}" if colon else name)
 
 
 def inputs_of(batch: Batch, device: torch.device) -> Inputs:

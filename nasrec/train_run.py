@@ -29,7 +29,7 @@ from nasrec.model.optimizer import weights_of
 from nasrec.model.subnet import Subnet
 from nasrec.model.supernet import Supernet
 from nasrec.model.untrained import untrained
-from nasrec.predict import predict
+from nasrec.predict import pick_device, predict
 from nasrec.progress import Stage, stage
 from nasrec.run import RUN_JSON
 from nasrec.space import FULL, Space
@@ -64,6 +64,7 @@ def train_model(
     Raises InputError where the checkpoint belongs to another training.
     """
     together = team()
+    pick_device(device)  # before the folder is made
     built = builder(name, data.features, space, options.seed, embedding_std)
     encoder = together.told(partial(_opened, folder, data))
     model = built()  # after the vocabulary was in memory

@@ -195,6 +195,12 @@ def test_a_seed_beyond_what_a_generator_takes(tmp_path: Path, finished_run: Path
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_device_that_nothing_is_made_for(tmp_path: Path, finished_run: Path) -> None:
+    call_of = ("nasrec", "train", "dlrm", "--data", finished_run / "data", "--out", tmp_path / "t", "--device", "meta")
+    assert refused(call(*call_of)) == "nasrec: device is 'meta': allowed are auto, cpu, cuda or cuda:N"
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_architecture_without_inputs_is_refused_by_either_package(finished_run: Path) -> None:
     arch = next(finished_run.rglob("arch.json"))
     assert refused(call("nasrec", "arch", "show", arch, "--dense", 0, "--sparse", 0)).startswith("nasrec: ")

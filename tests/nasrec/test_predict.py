@@ -11,8 +11,9 @@ import torch
 from rows_in_memory import FEATURES, Rows, first_order_rows
 from torch import Tensor, nn
 
+from nasrec.errors import InputError
 from nasrec.model.subnet import Subnet
-from nasrec.predict import ROWS_AT_ONCE, each_batch, predict
+from nasrec.predict import ROWS_AT_ONCE, each_batch, pick_device, predict
 from nasrec.space import Space
 
 CPU = torch.device("cpu")
@@ -87,3 +88,26 @@ def test_crossbars_take_batches_in_turn(threads: int) -> None:
     here = threading.current_thread()
     seen = list(each_batch(model, lambda _: threading.current_thread(), ROWS.batches(64, seed=None), 64, CPU))  # type: ignore[arg-type]
     assert len(seen) == 11 and set(seen) == {here}
+
+
+@pytest.mark.parametrize("name", ["meta", "mps", "xpu", "cpu:1", "", "gpu", "cuda:", "cuda:-1", "cuda:x", "cuda:1:1"])
+def test_other_devices_are_refused(name: str) -> None:
+    """Some of them torch knows, but nothing here is made for them."""
+    with pytest.raises(InputError, match=f"^device is {name!r}: allowed are auto, cpu, cuda or cuda:N$"):
+        pick_device(name)
+
+
+def test_a_device_has_to_be_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert pick_device("cpu") == CPU
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert pick_device() == CPU
+    for name in ("cuda", "cuda:0"):
+        with pytest.raises(InputError, match=f"device is {name!r}: this machine has no usable CUDA device"):
+            pick_device(name)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert pick_device().type == pick_device("cuda").type == "cuda"
+    assert pick_device("cuda:1") == torch.device("cuda", 1)
+    for name in ("cuda:2", "cuda:99", "cuda:257"):  # a byte holds the number in torch, where 257 is 1
+        with pytest.raises(InputError, match=f"device is {name!r}: this machine has cuda:0 to cuda:1 "):
+            pick_device(name)
