@@ -10,18 +10,37 @@ from nasrec.data.keepsake import VOCABULARY, KeptEncoder, keep_encoder
 from nasrec.data.prepare import prepare
 from nasrec.data.prepared import PREPARED_JSON, Prepared
 from nasrec.data.source import open_source
+from nasrec.errors import InputError
 from nasrec.progress import stage
 from nasrec.run import RunOf
 
+STAGE = "data"
+
 
 def prepared_data(run: RunOf[Any]) -> Prepared:
-    """The run's data: the prepared folder it was pointed at, or its own, made at the first call."""
+    """The run's data: the prepared folder it was pointed at, or its own, made at the first call.
+
+    Raises InputError where they are not those of the first call.
+    """
     kind, _, place = run.data.partition(":")
     if kind == "prepared":
-        return Prepared.open(Path(place))
-    folder = run.folder / "data"
-    run.stage("data", partial(_prepare, run, folder))
-    return Prepared.open(folder)
+        data = Prepared.open(Path(place))
+        run.stage(STAGE, partial(_noted, data))
+    else:
+        folder = run.folder / "data"
+        run.stage(STAGE, partial(_prepare, run, folder))
+        data = Prepared.open(folder)
+    check_same(run, data)
+    return data
+
+
+def check_same(run: RunOf[Any], data: Prepared) -> None:
+    """Raise InputError where `run` has begun with other data; an older release did not note which."""
+    noted = run.stage(STAGE, dict).get("digest") if run.done(STAGE) else None
+    if noted is not None and noted != data.digest:
+        raise InputError(
+            f"{data.folder}: other data than {run.folder} began with: digest {data.digest!r}, expected {noted!r}"
+        )
 
 
 def described(run: RunOf[Any], data: Prepared) -> dict[str, Any]:
@@ -31,13 +50,17 @@ def described(run: RunOf[Any], data: Prepared) -> dict[str, Any]:
 
 def kept_encoder(run: RunOf[Any], data: Prepared) -> KeptEncoder:
     """The copy of the vocabulary of `data` that the run's checkpoints name; InputError where they name another."""
-    return keep_encoder(run.folder / VOCABULARY, data.folder)
+    return keep_encoder(run.folder / VOCABULARY, data)
 
 
-def _prepare(run: RunOf[Any], folder: Path) -> dict[str, int]:
+def _noted(data: Prepared) -> dict[str, Any]:
+    return {**data.split_rows, "digest": data.digest}
+
+
+def _prepare(run: RunOf[Any], folder: Path) -> dict[str, Any]:
     section = run.options.data
     if (folder / PREPARED_JSON).exists():  # a run killed between the data and its mark that they are done
-        return Prepared.open(folder).split_rows
+        return _noted(Prepared.open(folder))
     with stage("data: preparing", unit="rows") as progress:
         data = prepare(
             open_source(run.data),
@@ -47,4 +70,4 @@ def _prepare(run: RunOf[Any], folder: Path) -> dict[str, int]:
             split=section.split,
             progress=progress,
         )
-    return data.split_rows
+    return _noted(data)

@@ -63,8 +63,8 @@ def train_supernet(
     The architecture of a step depends on the seed and the step alone, the order of the rows on the seed and the epoch.
     With `checkpoint`, the state is saved there every `save_every_s` seconds (less often when saving is slow) and at
     the end; if the file exists, training goes on from it, and a finished one is only loaded. It names `encoder`, the
-    kept one of the data, and is refused for data of another; likewise `start`, plain values that say how the weights
-    began. Progress counts rows.
+    kept one of the data, and is refused for another and for other data; likewise `start`, plain values that say how the
+    weights began. Progress counts rows.
 
     Within `nasrec.distributed.joined_team` several processes take each step together, with the rows, the losses and
     (to rounding) the weights of a single one; the first alone reads and writes files and reports progress.
@@ -261,7 +261,9 @@ class _Training:
         validation_rows = None if self.validation is None else len(self.validation)
         counts = {"rows": len(self.data), "validation_rows": validation_rows}
         facts = {**self.options.to_json(), **counts, **self.start}
-        return facts if self.encoder is None else {**facts, "vocabulary": self.encoder.digest}
+        if self.encoder is None:
+            return facts
+        return {**facts, "vocabulary": self.encoder.digest, "data": self.encoder.data}
 
     def diagnosis(self, what: str, value: float, rate: float) -> str:
         kept = ""
@@ -312,9 +314,14 @@ class _Training:
             facts = read_facts(path)
             before: dict[str, Any] = facts["training"]
             for name, value in self.identity.items():
-                if before.get(name) != value:
+                if name == "data" and name not in before:
                     raise InputError(
-                        f"{path}: from a training with {name} {before.get(name)!r}, this one has {value!r}"
+                        f"{path}: from an older release, which did not note its data: remove it to train anew"
+                    )
+                if before.get(name) != value:
+                    what = "data of digest" if name == "data" else name
+                    raise InputError(
+                        f"{path}: from a training with {what} {before.get(name)!r}, this one has {value!r}"
                     )
             for name, kind in (("step", int), ("window", float), ("losses", list), ("finished", bool)):
                 kind(facts[name])

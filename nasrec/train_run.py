@@ -104,7 +104,7 @@ def _opened(folder: Path, data: Prepared) -> KeptEncoder:
         raise InputError(f"{folder}: {what}, and is no training's folder: choose another --out")
     folder.mkdir(parents=True, exist_ok=True)
     remove_leftovers(folder)
-    return keep_encoder(folder / VOCABULARY, data.folder)
+    return keep_encoder(folder / VOCABULARY, data)
 
 
 def read_model(folder: Path) -> tuple[str, Subnet | Baseline, Encoder]:

@@ -14,6 +14,7 @@ from nasrec.data.array_file import ArrayFile
 from nasrec.data.arrays import Arrays, Shapes, bag_ids, bag_offsets
 from nasrec.data.dataset import Dataset
 from nasrec.data.encoder import ENCODER_JSON, Encoder
+from nasrec.data.prepared import Prepared
 from nasrec.errors import InputError
 from nasrec.files import read_json, write_json
 
@@ -23,29 +24,33 @@ VOCABULARY = "vocabulary"  # in a run's folder: what `keep_encoder` writes
 
 @dataclass(frozen=True)
 class KeptEncoder:
-    """An encoder kept in `folder`, and its digest: what the ids mean that a model was trained on."""
+    """An encoder kept in `folder`, and its digest: what the ids mean that a model was trained on.
+
+    `data` is the digest of the prepared data that it was taken from: what a training may go on with.
+    """
 
     folder: Path
     digest: str
+    data: str
 
     def facts(self, checkpoint: Path) -> dict[str, Any]:
         """How the file `checkpoint` names it: the folder as seen from the file, and the digest."""
         return {"encoder": {"folder": os.path.relpath(self.folder, checkpoint.parent), "digest": self.digest}}
 
 
-def keep_encoder(folder: Path, prepared: Path) -> KeptEncoder:
-    """Keep a copy of the encoder of the prepared data in `prepared` in `folder`, for all checkpoints of a run.
+def keep_encoder(folder: Path, data: Prepared) -> KeptEncoder:
+    """Keep a copy of the encoder of `data` in `folder`, for all checkpoints of a run.
 
     Raises InputError where `folder` keeps another one: what was trained on its ids knows nothing of these.
     """
-    encoder = Encoder.load(prepared)
+    encoder = Encoder.load(data.folder)  # not `data.encoder`, which would stay in memory
     digest = encoder.digest()
     if not (folder / ENCODER_JSON).exists():
         folder.mkdir(parents=True, exist_ok=True)
         encoder.save(folder)
     elif Encoder.load(folder).digest() != digest:
-        raise InputError(f"{prepared}: encoded with another vocabulary than the one kept in {folder}")
-    return KeptEncoder(folder, digest)
+        raise InputError(f"{data.folder}: encoded with another vocabulary than the one kept in {folder}")
+    return KeptEncoder(folder, digest, data.digest)
 
 
 def save_keepsake(folder: Path, encoder: Encoder, rows: Dataset) -> None:

@@ -17,7 +17,7 @@ from nasrec.data.assign_ids import Counts, assign_ids, count_ids, learn_encoder
 from nasrec.data.dataset import Dataset
 from nasrec.data.encoder import Encoder, EncodingOptions
 from nasrec.data.features import Features
-from nasrec.data.prepared import PREPARED_JSON, Prepared, PreparedLog
+from nasrec.data.prepared import PREPARED_JSON, Prepared, PreparedLog, digest_of
 from nasrec.data.read_rows import PROGRESS_JSON, VALUES, Progress, is_direct, provisional, read_rows
 from nasrec.data.source import Source
 from nasrec.data.split import SPLITS, SplitMethod, rows_of, split_by_time, split_rows, split_stratified
@@ -171,6 +171,8 @@ class _Job:
             shapes,
             optima,
             tuple(_summary(table.name, count) for table, count in zip(features.tables, access, strict=True)),
+            self.split,
+            digest_of(folder),
         )
         write_json(folder / PREPARED_JSON, {"format": "nasrec.prepared", "version": 1, **prepared.to_json()})
 

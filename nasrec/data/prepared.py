@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import polars as pl
@@ -17,17 +18,20 @@ from nasrec.data.dataset import Dataset
 from nasrec.data.encoder import Encoder, EncodingOptions
 from nasrec.data.features import Features
 from nasrec.data.schema import Schema
-from nasrec.data.split import SPLITS
+from nasrec.data.split import SPLITS, SplitMethod
 from nasrec.errors import InputError
 from nasrec.files import read_json
 
 PREPARED_JSON = "prepared.json"
+DIGESTED = ("labels.npy", *(f"{name}.npy" for name in SPLITS), "access.npy")
+DIGEST_BYTES = 1 << 24
 
 
 @dataclass(frozen=True)
 class Prepared:
     """Data ready for training. `arrays` names every array file with its element type and shape; `optima` is the log
-    loss of the planted truth by split, None where there is none; `access` sums up how often table rows are read."""
+    loss of the planted truth by split, None where there is none; `access` sums up how often table rows are read.
+    `split_method` and `noted_digest` (see `digest`) are None in folders that an older release made."""
 
     folder: Path
     source: str
@@ -38,6 +42,8 @@ class Prepared:
     arrays: Shapes
     optima: dict[str, float] | None
     access: tuple[dict[str, Any], ...]
+    split_method: SplitMethod | None = None
+    noted_digest: str | None = None
 
     @classmethod
     def open(cls, folder: Path) -> Prepared:
@@ -57,6 +63,11 @@ class Prepared:
     def encoder(self) -> Encoder:
         """The encoder that made these rows, to be applied to other logs of the same schema."""
         return Encoder.load(self.folder)
+
+    @cached_property
+    def digest(self) -> str:
+        """What other rows, labels or splits do not share: `digest_of` the folder, read anew only if it is not noted."""
+        return self.noted_digest or digest_of(self.folder)
 
     def split(self, name: str) -> Dataset:
         """The rows of "train", "validation" or "test", shuffled; or of "all", in the order of the log."""
@@ -81,6 +92,7 @@ class Prepared:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; `from_json` gives an equal object back."""
+        later = {"split_method": self.split_method, "digest": self.noted_digest}
         return {
             "source": self.source,
             "rows": self.rows,
@@ -90,14 +102,21 @@ class Prepared:
             "arrays": {name: {"type": kind, "shape": list(shape)} for name, (kind, shape) in self.arrays.items()},
             "optimum": self.optima,
             "access": list(self.access),
+            **{key: value for key, value in later.items() if value is not None},
         }
 
     @classmethod
     def from_json(cls, data: dict[str, Any], where: str, folder: Path) -> Prepared:
         """Rebuild from `to_json`; raises InputError naming `where` and the key that is missing, unknown or unusable."""
         keys = {"source", "rows", "seed", "split", "features", "arrays", "optimum", "access"}
-        for key in sorted(keys ^ set(data)):
+        for key in sorted(keys ^ (set(data) - {"split_method", "digest"})):
             raise InputError(f"{where}: key {key!r} is {'missing' if key in keys else 'unknown'}")
+        method, digest = data.get("split_method"), data.get("digest")
+        if method not in (None, *get_args(SplitMethod)):
+            allowed = ", ".join(get_args(SplitMethod))
+            raise InputError(f"{where}: key 'split_method' is {method!r}: allowed are {allowed}")
+        if not isinstance(digest, str | None) or digest == "":
+            raise InputError(f"{where}: key 'digest' is {digest!r}, expected a text")
         try:
             return cls(
                 folder,
@@ -109,11 +128,26 @@ class Prepared:
                 {name: (str(a["type"]), tuple(int(n) for n in a["shape"])) for name, a in data["arrays"].items()},
                 None if data["optimum"] is None else {name: float(loss) for name, loss in data["optimum"].items()},
                 tuple(dict(table) for table in data["access"]),
+                method,
+                digest,
             )
         except InputError:
             raise
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError(f"{where}: not a description of prepared data: {error}") from None
+
+
+def digest_of(folder: Path) -> str:
+    """The SHA-256 of the files `DIGESTED` of prepared data, one after the other.
+
+    Labels, splits, and how often training reads each row of a table stand for the inputs, which would take far longer.
+    """
+    found = sha256()
+    for name in DIGESTED:
+        with (folder / name).open("rb") as file:  # ordinary reads: a map would count as this process's memory
+            while part := file.read(DIGEST_BYTES):
+                found.update(part)
+    return found.hexdigest()
 
 
 class PreparedLog:

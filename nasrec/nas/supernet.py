@@ -28,7 +28,7 @@ def train_nas_supernet(folder: Path, data: Prepared, options: NasOptions, title:
     With `warm_start`, it begins with the embedding tables of a DLRM, trained before. Killed and called again, it goes
     on from its last checkpoint in `folder`. Raises TrainingDiverged.
     """
-    rows, encoder = data.split("train"), keep_encoder(folder / VOCABULARY, data.folder)
+    rows, encoder = data.split("train"), keep_encoder(folder / VOCABULARY, data)
     supernet = untrained_supernet(data.features, options)
     if options.supernet.warm_start:
         copy_tables(_trained_dlrm(folder, data, options, title, encoder), supernet)

@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from nasrec.checkpoint import check_encoder, load_checkpoint, load_encoder, restore_file, save_weights
+from nasrec.checkpoint import (
+    check_encoder,
+    load_checkpoint,
+    load_encoder,
+    restore_file,
+    save_checkpoint,
+    save_weights,
+)
 from nasrec.data.encoder import EncodingOptions
 from nasrec.data.keepsake import VOCABULARY, KeptEncoder, keep_encoder
 from nasrec.data.prepare import prepare
@@ -30,7 +37,7 @@ def data_of(folder: Path, seed: int) -> Prepared:
 @pytest.fixture
 def run(tmp_path: Path) -> tuple[Path, Prepared, KeptEncoder]:
     data = data_of(tmp_path / "data", 0)
-    return tmp_path, data, keep_encoder(tmp_path / "run" / VOCABULARY, data.folder)
+    return tmp_path, data, keep_encoder(tmp_path / "run" / VOCABULARY, data)
 
 
 def train(data: Prepared, checkpoint: Path, encoder: KeptEncoder | None) -> LogisticRegression:
@@ -63,8 +70,8 @@ def test_another_vocabulary_is_refused(run: tuple[Path, Prepared, KeptEncoder]) 
     train(data, checkpoint, kept)
     other = data_of(folder / "other", 1)
     with pytest.raises(InputError, match=r"other: encoded with another vocabulary"):
-        keep_encoder(kept.folder, other.folder)
-    second = keep_encoder(folder / "second" / VOCABULARY, other.folder)
+        keep_encoder(kept.folder, other)
+    second = keep_encoder(folder / "second" / VOCABULARY, other)
     before = checkpoint.read_bytes()
     with pytest.raises(InputError, match=rf"from a training with vocabulary '{kept.digest}'"):
         train(data, checkpoint, second)
@@ -78,6 +85,42 @@ def test_another_vocabulary_is_refused(run: tuple[Path, Prepared, KeptEncoder]) 
     shutil.copytree(second.folder, kept.folder)
     with pytest.raises(InputError, match=r"holds another vocabulary than the one that .*checkpoint was trained with"):
         load_encoder(checkpoint)
+
+
+def test_other_data_are_refused(run: tuple[Path, Prepared, KeptEncoder]) -> None:
+    """Hashed, every log and every split has the same encoder: a training must not take another's for its own."""
+    folder, _, _ = run
+    hashed, checkpoint = EncodingOptions("hash", max_rows=50), folder / "hashed" / "checkpoint"
+    log = "synthetic:rows=600,seed={}"
+
+    def prepared(name: str, seed: int, split_seed: int) -> Prepared:
+        return prepare(open_source(log.format(seed)), folder / name, seed=split_seed, options=hashed)
+
+    first, again = prepared("first", 0, 0), prepared("again", 0, 0)
+    kept = keep_encoder(folder / "hashed" / VOCABULARY, first)
+    model = train(first, checkpoint, kept)
+    before = checkpoint.read_bytes()
+    same = train(again, checkpoint, keep_encoder(kept.folder, again))
+    assert np.array_equal(predict(same, first.split("test")), predict(model, first.split("test")))
+    for other in (prepared("split", 0, 1), prepared("log", 1, 0)):
+        assert other.split_rows == first.split_rows
+        encoder = keep_encoder(kept.folder, other)
+        assert encoder.digest == kept.digest
+        line = rf"checkpoint: from a training with data of digest '{first.digest}', this one has '{other.digest}'"
+        with pytest.raises(InputError, match=line):
+            train(other, checkpoint, encoder)
+    assert checkpoint.read_bytes() == before
+
+
+def test_a_checkpoint_that_does_not_name_its_data_is_refused(run: tuple[Path, Prepared, KeptEncoder]) -> None:
+    """As older releases wrote them."""
+    folder, data, kept = run
+    train(data, folder / "now", kept)
+    found = load_checkpoint(folder / "now")
+    assert found.facts["training"].pop("data") == data.digest
+    save_checkpoint(folder / "old", found.tensors, found.facts)
+    with pytest.raises(InputError, match=r"old: from an older release, which did not note its data: remove it"):
+        train(data, folder / "old", kept)
 
 
 def test_what_names_none_says_so(run: tuple[Path, Prepared, KeptEncoder]) -> None:

@@ -19,6 +19,7 @@ from safetensors.torch import load_file
 from nasrec.checkpoint import load_encoder
 from nasrec.cli_train import refuse_team
 from nasrec.data.dataset import share_of
+from nasrec.data.encoder import EncodingOptions
 from nasrec.data.features import Features, Table
 from nasrec.data.prepare import prepare
 from nasrec.data.prepared import Prepared
@@ -34,6 +35,7 @@ from nasrec.space import SPACES
 from nasrec.train_run import builder, read_model, train_model
 
 HERE = Path(__file__).parent
+HASHED = EncodingOptions("hash", max_rows=100)
 
 
 def launch(*arguments: object, succeed: bool = True) -> subprocess.CompletedProcess[str]:
@@ -256,6 +258,20 @@ def test_a_training_goes_on_only_as_it_started(tmp_path: Path) -> None:
     assert train_model("deepfm", rows, tmp_path / "out", options, space=space, embedding_std=0.001) == first
     with pytest.raises(InputError, match=r"from a training with embedding_std 0\.001, this one has None"):
         train_model("deepfm", rows, tmp_path / "out", options, space=space)
+
+
+def test_a_finished_training_is_not_taken_for_that_of_another_split(tmp_path: Path) -> None:
+    """The encoders of hashed categories are alike; the test rows of one split are training rows of the other."""
+    space = SPACES["full"]
+    first, other = (
+        prepare(open_source("synthetic:rows=500"), tmp_path / f"data{seed}", seed=seed, options=HASHED)
+        for seed in (0, 1)
+    )
+    train_model("deepfm", first, tmp_path / "out", job.TrainOptions(), space=space)
+    result = (tmp_path / "out" / "training.json").read_bytes()
+    with pytest.raises(InputError, match=rf"from a training with data of digest '{first.digest}', this one has"):
+        train_model("deepfm", other, tmp_path / "out", job.TrainOptions(), space=space)
+    assert (tmp_path / "out" / "training.json").read_bytes() == result
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no GPU")

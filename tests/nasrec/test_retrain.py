@@ -39,7 +39,7 @@ def test_tables_start_as_the_options_say(data: Prepared, tmp_path: Path) -> None
         options = CodesignOptions.model_validate({"winners": section, "baselines": STILL, "chip": {"adc_bits": [9]}})
         swapped = CodesignOptions.model_validate({"winners": STILL, "baselines": section})
         folder = tmp_path / str(std)
-        encoder = keep_encoder(folder / "vocabulary", data.folder)
+        encoder = keep_encoder(folder / "vocabulary", data)
         candidate = options.candidate_space().sample(np.random.default_rng(0))
         train_finalist(candidate, folder / "finalist", data, options, encoder, 1.0)
         train_baseline("dlrm", folder, data, swapped, encoder)

@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 
+from nasrec.data.encoder import EncodingOptions
+from nasrec.data.prepare import prepare
+from nasrec.data.prepared import Prepared
+from nasrec.data.source import open_source
 from nasrec.errors import InputError
 from nasrec.options import CodesignOptions, load_options
 from nasrec.run import Run
+from nasrec.run_data import prepared_data
+
+HASHED = EncodingOptions("hash", max_rows=50)
+
+
+def prepared(folder: Path, seed: int) -> Prepared:
+    return prepare(open_source("synthetic:rows=300"), folder, seed=seed, options=HASHED)
 
 
 def test_a_stage_is_done_once(tmp_path) -> None:
@@ -103,3 +116,30 @@ def test_bad_options_are_named(tmp_path, text: str, message: str) -> None:
     assert message in str(caught.value)
     assert str(file) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_a_run_does_not_go_on_with_data_made_anew(tmp_path: Path, own: bool) -> None:
+    """Made anew alike, they are the same data; with another seed of the split they are others."""
+    run_folder = tmp_path / "run"
+    place = run_folder / "data" if own else tmp_path / "rows"
+    run = Run.create(run_folder, "synthetic:rows=300" if own else f"prepared:{place}", CodesignOptions())
+    first = prepared(place, 0)
+    assert prepared_data(run).digest == first.digest
+    shutil.rmtree(place)
+    prepared(place, 0)
+    assert prepared_data(Run.open(run_folder)).digest == first.digest
+    shutil.rmtree(place)
+    other = prepared(place, 1)
+    with pytest.raises(InputError) as caught:
+        prepared_data(Run.open(run_folder))
+    digests = f"digest {other.digest!r}, expected {first.digest!r}"
+    assert str(caught.value) == f"{place}: other data than {run_folder} began with: {digests}"
+
+
+def test_a_run_of_an_older_release_goes_on(tmp_path: Path) -> None:
+    """Its stage `data` notes no digest."""
+    run = Run.create(tmp_path / "run", "synthetic:rows=300", CodesignOptions())
+    made = prepared(run.folder / "data", 0)
+    run.stage("data", lambda: made.split_rows)
+    assert prepared_data(Run.open(run.folder)) == made

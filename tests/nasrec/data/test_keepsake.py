@@ -56,13 +56,14 @@ def test_it_comes_back(tmp_path: Path, columns: tuple[Column, ...], categories: 
 def test_a_run_keeps_one_encoder(tmp_path: Path) -> None:
     options = EncodingOptions(min_count=1, max_rows=50)
     data = prepare(log(COLUMNS), tmp_path / "p", seed=0, options=options)
-    kept = keep_encoder(tmp_path / "run" / "vocabulary", tmp_path / "p")
-    assert kept == keep_encoder(tmp_path / "run" / "vocabulary", tmp_path / "p")
+    kept = keep_encoder(tmp_path / "run" / "vocabulary", data)
+    assert kept == keep_encoder(tmp_path / "run" / "vocabulary", data)
+    assert kept.data == data.digest
     assert Encoder.load(kept.folder).digest() == kept.digest == data.encoder.digest()
     assert kept.facts(tmp_path / "run" / "baselines" / "x.safetensors")["encoder"]["folder"] == "../vocabulary"
-    prepare(log(COLUMNS, shift=7), tmp_path / "q", seed=0, options=options)
+    other = prepare(log(COLUMNS, shift=7), tmp_path / "q", seed=0, options=options)
     with pytest.raises(InputError, match=r"q: encoded with another vocabulary than the one kept in .*vocabulary"):
-        keep_encoder(tmp_path / "run" / "vocabulary", tmp_path / "q")
+        keep_encoder(tmp_path / "run" / "vocabulary", other)
 
 
 def test_a_digest_does_not_depend_on_how_much_is_read_at_a_time(

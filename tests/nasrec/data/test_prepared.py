@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,32 @@ def test_it_round_trips(whole: Path) -> None:
     opened = Prepared.open(whole)
     assert Prepared.from_json(json.loads(json.dumps(opened.to_json())), "here", whole) == opened
     assert opened.source == "synthetic:rows=200,seed=0" and opened.rows == 200
+
+
+def test_the_digest_is_that_of_labels_and_splits(whole: Path) -> None:
+    """What docs/formats.md says to reproduce it with, in a shell."""
+    files = ("labels.npy", "train.npy", "validation.npy", "test.npy", "access.npy")
+    summed = subprocess.run(f"cat {' '.join(files)} | sha256sum", shell=True, cwd=whole, capture_output=True, text=True)
+    assert Prepared.open(whole).digest == summed.stdout.split()[0]
+    assert json.loads((whole / "prepared.json").read_text())["digest"] == summed.stdout.split()[0]
+
+
+@pytest.mark.parametrize("name", ["labels", "train", "validation", "test"])
+def test_a_folder_of_an_older_release_opens(copy: Path, name: str) -> None:
+    """It notes neither its digest, which is then read from the arrays, nor how it was split."""
+    expected = Prepared.open(copy).digest
+    path = copy / "prepared.json"
+    data = json.loads(path.read_text())
+    assert data.pop("split_method") == "random" and data.pop("digest") == expected
+    path.write_text(json.dumps(data))
+    old = Prepared.open(copy)
+    assert old.split_method is None and old.digest == expected and old.to_json() == {
+        key: value for key, value in data.items() if key not in ("format", "version")
+    }
+    array = np.load(copy / f"{name}.npy")
+    array[[3, 4]] = (1 - array[[3, 4]]) if name == "labels" else array[[4, 3]]
+    np.save(copy / f"{name}.npy", array)
+    assert Prepared.open(copy).digest != expected
 
 
 def test_two_splits_together(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,6 +119,8 @@ def test_an_array_of_another_shape_is_named(copy: Path) -> None:
         ({"split": {}}, "not a description"),
         ({"features": {"dense": 13}}, "'features': not a description of features"),
         ({"version": 2}, "'version' is 2"),
+        ({"split_method": "sideways"}, "'split_method' is 'sideways': allowed are random, stratified, time, own"),
+        ({"digest": 5}, "'digest' is 5, expected a text"),
         ({"format": "x"}, "'format' is 'x'"),
     ],
 )
