@@ -10,6 +10,7 @@ from nasrec.data.keepsake import VOCABULARY, KeptEncoder, keep_encoder
 from nasrec.data.prepare import prepare
 from nasrec.data.prepared import PREPARED_JSON, Prepared
 from nasrec.data.source import open_source
+from nasrec.data.split import SPLITS
 from nasrec.errors import InputError
 from nasrec.progress import stage
 from nasrec.run import RunOf
@@ -20,16 +21,18 @@ STAGE = "data"
 def prepared_data(run: RunOf[Any]) -> Prepared:
     """The run's data: the prepared folder it was pointed at, or its own, made at the first call.
 
-    Raises InputError where they are not those of the first call.
+    Raises InputError where they are not those of the first call, or a split has no rows: known now, and not at the end.
     """
     kind, _, place = run.data.partition(":")
     if kind == "prepared":
         data = Prepared.open(Path(place))
+        data.require_rows(*SPLITS)
         run.stage(STAGE, partial(_noted, data))
     else:
         folder = run.folder / "data"
         run.stage(STAGE, partial(_prepare, run, folder))
         data = Prepared.open(folder)
+        data.require_rows(*SPLITS)
     check_same(run, data)
     return data
 

@@ -20,6 +20,7 @@ from nasrec.data.encoder import Encoder
 from nasrec.data.features import Features
 from nasrec.data.keepsake import VOCABULARY, KeptEncoder, keep_encoder
 from nasrec.data.prepared import PREPARED_JSON, Prepared
+from nasrec.data.split import SPLITS
 from nasrec.distributed import team
 from nasrec.errors import InputError
 from nasrec.files import read_json, remove_leftovers, write_json
@@ -61,10 +62,11 @@ def train_model(
     `name` is "supernet" (of `space`), a baseline or the path of an `arch.json`. Called again with the same options it
     goes on from the checkpoint. Tables start Xavier normal, or as normal draws of deviation `embedding_std`; with
     `row_wise` they are trained with row-wise Adagrad. Within `joined_team` every process calls it; the first writes.
-    Raises InputError where the checkpoint belongs to another training.
+    Raises InputError where the checkpoint belongs to another training, or a split that is needed has no rows.
     """
     together = team()
     pick_device(device)  # before the folder is made
+    data.require_rows(*(("train",) if name == SUPERNET else SPLITS))
     built = builder(name, data.features, space, options.seed, embedding_std)
     encoder = together.told(partial(_opened, folder, data))
     model = built()  # after the vocabulary was in memory

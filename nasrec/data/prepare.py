@@ -132,6 +132,14 @@ class _Job:
         self.progress(rows, passes * expected)
 
     def _splits(self, folder: Path, rows: int) -> dict[str, NDArray[np.int64]]:
+        """The row numbers of each split; InputError where one that has a share would get none, as "own" may say."""
+        splits = self._divided(folder, rows)
+        for name, share in zip(SPLITS, self.shares, strict=True):
+            if share and self.encoder is None and len(splits[name]) == 0:
+                raise InputError(f"{self.source.spec}: split {self.split!r}: no row is for {name}")
+        return splits
+
+    def _divided(self, folder: Path, rows: int) -> dict[str, NDArray[np.int64]]:
         if self.split == "random":
             return split_rows(rows, self.seed, self.shares)
         if self.split == "stratified":
@@ -141,8 +149,6 @@ class _Job:
             places = split_by_time(np.load(times) if times.exists() else None, rows, self.shares)
         else:
             places = np.load(folder / "splits.npy")
-            if self.encoder is None and not (places == 0).any():
-                raise InputError(f"{self.source.spec}: no row is for train, nothing to learn a vocabulary from")
         return rows_of(places, self.seed)
 
     def _describe(

@@ -69,6 +69,12 @@ class Prepared:
         """What other rows, labels or splits do not share: `digest_of` the folder, read anew only if it is not noted."""
         return self.noted_digest or digest_of(self.folder)
 
+    def require_rows(self, *splits: str) -> None:
+        """Raise InputError naming the first of `splits` that has no rows."""
+        for name in splits:
+            if self.split_rows[name] == 0:
+                raise InputError(f"{self.folder}: no row is for {name}: expected rows for {', '.join(splits)}")
+
     def split(self, name: str) -> Dataset:
         """The rows of "train", "validation" or "test", shuffled; or of "all", in the order of the log."""
         if name == "all":

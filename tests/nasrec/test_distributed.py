@@ -260,6 +260,19 @@ def test_a_training_goes_on_only_as_it_started(tmp_path: Path) -> None:
         train_model("deepfm", rows, tmp_path / "out", options, space=space)
 
 
+def test_a_training_needs_rows_of_each_kind(tmp_path: Path) -> None:
+    """Of a folder that has none, before anything is trained or written; a supernet is trained on train alone."""
+    log, options = open_source("synthetic:rows=100"), job.TrainOptions()
+    for name, shares in (("test", (1, 1, 0)), ("validation", (1, 0, 1))):
+        rows = prepare(log, tmp_path / name, seed=0, shares=shares, options=HASHED)
+        with pytest.raises(InputError, match=rf"{name}: no row is for {name}: expected rows for train, validation, te"):
+            train_model("logistic_regression", rows, tmp_path / "out", options, space=SPACES["full"])
+    to_score = prepare(log, tmp_path / "train", seed=0, encoder=rows.encoder)
+    with pytest.raises(InputError, match=r"train: no row is for train: expected rows for train$"):
+        train_model("supernet", to_score, tmp_path / "out", options, space=SPACES["full"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["test", "train", "validation"]
+
+
 def test_a_finished_training_is_not_taken_for_that_of_another_split(tmp_path: Path) -> None:
     """The encoders of hashed categories are alike; the test rows of one split are training rows of the other."""
     space = SPACES["full"]

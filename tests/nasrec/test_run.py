@@ -143,3 +143,13 @@ def test_a_run_of_an_older_release_goes_on(tmp_path: Path) -> None:
     made = prepared(run.folder / "data", 0)
     run.stage("data", lambda: made.split_rows)
     assert prepared_data(Run.open(run.folder)) == made
+
+
+def test_a_run_does_not_begin_without_rows_for_test(tmp_path: Path) -> None:
+    """It would fail at its very end; nothing is noted, so that its folder can be removed."""
+    made = prepare(open_source("synthetic:rows=300"), tmp_path / "rows", seed=0, shares=(8, 2, 0), options=HASHED)
+    run = Run.create(tmp_path / "run", f"prepared:{made.folder}", CodesignOptions())
+    with pytest.raises(InputError, match="rows: no row is for test: expected rows for train, validation, test"):
+        prepared_data(run)
+    run.discard_if_untouched()
+    assert [path.name for path in tmp_path.iterdir()] == ["rows"]
