@@ -69,6 +69,7 @@ def codesign(
     from nasrec.data.source import absolute_source, open_source
     from nasrec.options import CodesignOptions, load_options
     from nasrec.run import Run
+    from nasrec.run_data import with_data_options
     from nasrec.workers import cores
 
     if resume is not None:
@@ -78,7 +79,7 @@ def codesign(
     else:
         options = CodesignOptions() if config is None else load_options(config)
         source = absolute_source(data)
-        open_source(source)  # what cannot be found or described is said before a folder is made
+        options = with_data_options(options, open_source(source))  # what cannot be used is said before a folder is made
         run = Run.create(out, source, options, workers or cores())
     try:
         from nasrec.codesign import codesign as run_job

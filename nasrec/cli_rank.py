@@ -47,9 +47,11 @@ def rank(
     workers: Annotated[int, typer.Option(min=0, help="processes; 0: one for each core, or as the study has")] = 0,
 ) -> None:
     """Compare one-shot scores with training from scratch: Kendall and Pearson over random architectures."""
+    from nasrec.data.prepared import PreparedLog
     from nasrec.data.source import absolute_source, open_source
     from nasrec.nas.rank import PARTS, RANK_JSON, RANK_PNG, RankRun
     from nasrec.nas.rank import rank as run_study
+    from nasrec.run_data import check_same, with_data_options
     from nasrec.workers import cores
 
     chosen = next((one for one in PARTS if one == part), None)
@@ -63,12 +65,15 @@ def rank(
         if truth is not None:
             refuse_beside_truth(context)
         options = _options(preset, config, {"subnets": subnets, "seed": seed}, settings or [])
-        source = absolute_source(data)
+        source, given = absolute_source(data), options.data
         if truth is not None:
             other = RankRun.open(truth)
             options = options.sharing_truth(truth, other.options)
             source = other.data if other.data.startswith("prepared:") else f"prepared:{(truth / 'data').resolve()}"
-        open_source(source)  # what cannot be found or described is said before a folder is made
+        opened = open_source(source)  # what cannot be used is said before a folder is made
+        options = with_data_options(options, opened, given)
+        if truth is not None and isinstance(opened, PreparedLog):
+            check_same(other, opened.prepared)
         run = RankRun.create(out, source, options, workers or cores())
     try:
         summary = run_study(run, chosen)

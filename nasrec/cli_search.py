@@ -45,6 +45,7 @@ def search(
     """Search a model alone: train a supernet, evolve architectures on log loss, retrain the best, test the winner."""
     from nasrec.data.source import absolute_source, open_source
     from nasrec.nas.run import SearchRun
+    from nasrec.run_data import with_data_options
     from nasrec.workers import cores
 
     if resume is not None:
@@ -54,7 +55,7 @@ def search(
     else:
         options = _options(preset, scale, config, seed, strategy, settings or [])
         source = absolute_source(data)
-        open_source(source)  # what cannot be found or described is said before a folder is made
+        options = with_data_options(options, open_source(source))  # what cannot be used is said before a folder is made
         run = SearchRun.create(out, source, options, workers or cores())
     try:
         summary = _run(run)

@@ -4,18 +4,48 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from nasrec.data.keepsake import VOCABULARY, KeptEncoder, keep_encoder
 from nasrec.data.prepare import prepare
-from nasrec.data.prepared import PREPARED_JSON, Prepared
-from nasrec.data.source import open_source
+from nasrec.data.prepared import PREPARED_JSON, Prepared, PreparedLog
+from nasrec.data.source import Source, open_source
 from nasrec.data.split import SPLITS
 from nasrec.errors import InputError
+from nasrec.options import DataOptions
 from nasrec.progress import stage
 from nasrec.run import RunOf
+from nasrec.sections import Options
 
 STAGE = "data"
+
+
+def with_data_options(options: Options, source: Source, given: DataOptions | None = None) -> Options:
+    """`options` of a run whose `[data]` says how `source` was prepared, where that is known already.
+
+    Raises InputError for an option that was set (in `given`, or else in `options`) and is not what prepared data were
+    made with: it would change nothing.
+    """
+    if not isinstance(source, PreparedLog):
+        return options
+    section = cast(Any, options).data
+    given = section if given is None else given
+    made = made_with(source.prepared)
+    for name in sorted(given.model_fields_set & set(made)):
+        if getattr(given, name) != made[name]:
+            raise InputError(
+                f"data.{name} is {getattr(given, name)!r}, but {source.spec} was made with {made[name]!r}: "
+                "leave it out, or prepare the log anew"
+            )
+    return options.model_copy(update={"data": section.model_copy(update=made)})
+
+
+def made_with(data: Prepared) -> dict[str, Any]:
+    """What prepared data were made with, by the names of `[data]`; without the split where the folder does not say."""
+    encoding = data.encoder.options
+    known = {"seed": data.seed, "max_rows": encoding.max_rows, "min_count": encoding.min_count}
+    known |= {"hashing": encoding.categories == "hash"}
+    return known if data.split_method is None else {**known, "split": data.split_method}
 
 
 def prepared_data(run: RunOf[Any]) -> Prepared:

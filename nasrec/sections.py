@@ -74,8 +74,11 @@ def validated(kind: type[Options], data: Mapping[str, Any], where: str) -> Optio
 
 
 def changed(options: Options, changes: Mapping[str, Any], where: str) -> Options:
-    """`options` with the keys in `changes` (tables within tables) set anew; errors as those of `validated`."""
-    return validated(type(options), _merged(options.model_dump(mode="json"), changes), where)
+    """`options` with the keys in `changes` (tables within tables) set anew; errors as those of `validated`.
+
+    What was neither set before nor is now keeps its default, and is no member of `model_fields_set`.
+    """
+    return validated(type(options), _merged(options.model_dump(mode="json", exclude_unset=True), changes), where)
 
 
 def set_by_key(options: Options, settings: Sequence[str]) -> Options:

@@ -142,6 +142,20 @@ def test_a_prepared_folder_without_its_kind(tmp_path: Path) -> None:
     assert line.endswith("; for that folder write prepared:rows")
 
 
+def test_options_that_prepared_rows_contradict(tmp_path: Path) -> None:
+    """Whether set in a file or by key; nothing is left behind."""
+    assert call("nasrec", "prepare", "synthetic", "rows=200", "rows", cwd=tmp_path).returncode == 0
+    (tmp_path / "options.toml").write_text("[data]\nmax_rows = 9\n")
+    before = sorted(tmp_path.iterdir())
+    for command, *options in (("codesign", "--config", "options.toml"), ("rank", "--set", "data.max_rows=9")):
+        line = refused(call("nasrec", command, "--data", "prepared:rows", "--out", "run", *options, cwd=tmp_path))
+        assert line == (
+            f"nasrec: data.max_rows is 9, but prepared:{tmp_path / 'rows'} was made with 500000: "
+            "leave it out, or prepare the log anew"
+        )
+    assert sorted(tmp_path.iterdir()) == before
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

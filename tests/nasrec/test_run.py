@@ -13,9 +13,13 @@ from nasrec.data.prepare import prepare
 from nasrec.data.prepared import Prepared
 from nasrec.data.source import open_source
 from nasrec.errors import InputError
+from nasrec.nas.options import NasOptions
+from nasrec.nas.presets import PRESETS
+from nasrec.nas.rank_options import RankOptions
 from nasrec.options import CodesignOptions, load_options
 from nasrec.run import Run
-from nasrec.run_data import prepared_data
+from nasrec.run_data import prepared_data, with_data_options
+from nasrec.sections import changed, set_by_key
 
 HASHED = EncodingOptions("hash", max_rows=50)
 
@@ -153,3 +157,59 @@ def test_a_run_does_not_begin_without_rows_for_test(tmp_path: Path) -> None:
         prepared_data(run)
     run.discard_if_untouched()
     assert [path.name for path in tmp_path.iterdir()] == ["rows"]
+
+
+@pytest.fixture(scope="module")
+def by_time(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("made") / "rows"
+    return prepare(open_source("synthetic:rows=300"), folder, seed=5, split="time", options=HASHED).folder
+
+
+@pytest.mark.parametrize("options", [CodesignOptions(), *PRESETS.values(), RankOptions.of_preset(PRESETS["fast"])])
+def test_options_say_how_prepared_data_were_made(by_time: Path, options: CodesignOptions) -> None:
+    found = with_data_options(options, open_source(f"prepared:{by_time}"))
+    assert found.data.model_dump() == {"seed": 5, "max_rows": 50, "min_count": 2, "hashing": True, "split": "time"}
+    assert found.model_copy(update={"data": options.data}) == options
+    assert with_data_options(options, open_source("synthetic:rows=300")) == options
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "made"),
+    [("seed", 0, 5), ("max_rows", 500_000, 50), ("min_count", 3, 2), ("hashing", False, True),
+     ("split", "random", "time")],
+)  # fmt: skip
+def test_an_option_that_prepared_data_contradict_is_refused(
+    by_time: Path, tmp_path: Path, name: str, value: object, made: object
+) -> None:
+    """Even where it is the default, if it was set: in a file, or by key over a preset and a file."""
+    source, file = open_source(f"prepared:{by_time}"), tmp_path / "options.toml"
+    file.write_text(f"[data]\n{name} = {json.dumps(value)}\n")
+    for options in (load_options(file), set_by_key(PRESETS["fast"], [f"data.{name}={json.dumps(value)}"])):
+        with pytest.raises(InputError) as caught:
+            with_data_options(options, source)
+        said = f"data.{name} is {value!r}, but prepared:{by_time} was made with {made!r}: leave it out, or prepare"
+        assert str(caught.value).startswith(said)
+    file.write_text(f"[data]\n{name} = {json.dumps(made)}\n")
+    assert with_data_options(load_options(file), source).data.split == "time"
+
+
+def test_a_folder_that_does_not_say_how_it_was_split(by_time: Path, tmp_path: Path) -> None:
+    """Of an older release: what was set, or else the default, is not contradicted."""
+    shutil.copytree(by_time, tmp_path / "old")
+    path = tmp_path / "old" / "prepared.json"
+    path.write_text(json.dumps({k: v for k, v in json.loads(path.read_text()).items() if k != "split_method"}))
+    source = open_source(f"prepared:{path.parent}")
+    assert with_data_options(set_by_key(NasOptions(), ["data.split=own"]), source).data.split == "own"
+    assert with_data_options(NasOptions(), source).data.model_dump() | {"split": "time"} == (
+        with_data_options(NasOptions(), open_source(f"prepared:{by_time}")).data.model_dump()
+    )
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_changes_leave_everything_else_as_it_was(name: str) -> None:
+    before = PRESETS[name]
+    after = changed(before, {"data": {"seed": 3}, "retrain": {"patience": 2}}, "here")
+    expected = before.model_dump()
+    expected["data"]["seed"], expected["retrain"]["patience"] = 3, 2
+    assert after.model_dump() == expected
+    assert after.data.model_fields_set == {"seed"}

@@ -248,6 +248,14 @@ def test_a_winner_that_diverges_with_some_seeds_is_kept_with_another(
     assert log_loss(predict(model, rows), rows.labels) == pytest.approx(whole[kept]["log_loss"], rel=1e-12)
 
 
+def test_prepared_rows_have_their_own_options(finished: Path, tmp_path: Path) -> None:
+    """What is set and is not theirs is refused, where a run would have stated it as a fact."""
+    rows = f"prepared:{finished / 'data'}"
+    line = refused(call("nasrec", "search", "--data", rows, "--set", "data.split=own", "--out", tmp_path / "run"))
+    assert line.startswith(f"nasrec: data.split is 'own', but {rows} was made with 'random': leave it out")
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
