@@ -71,6 +71,9 @@ def test_a_table_of_models_and_chips_is_what_was_measured(place: int, name: str)
     means = {one: sum(by_seed.values()) / len(by_seed) for one, by_seed in results["hypervolume"].items()}
     assert f"{means['joint']:.4f}, random search {means['random']:.4f}, model first, then chip" in said
     assert f"model first, then chip {means['model_first']:.4f}" in said
+    dlrm, deepfm = (one["compared"]["cheapest"] for one in results["baselines"] if one["name"] != "logistic_regression")
+    told = [f"{one['energy_j'] * 1e6:.3f} µJ and {one['latency_s'] * 1e6:.2f} µs" for one in (dlrm, deepfm)]
+    assert f"lossless chip of the same space DLRM would take {told[0]}, DeepFM {told[1]}" in said
     if name == "codesign":
         assert f"closes {results['gap_closed']:.0%} of the gap" in said
         return
