@@ -132,11 +132,10 @@ class _Job:
         self.progress(rows, passes * expected)
 
     def _splits(self, folder: Path, rows: int) -> dict[str, NDArray[np.int64]]:
-        """The row numbers of each split; InputError where one that has a share would get none, as "own" may say."""
+        """The row numbers of each split; InputError where none is for train, which the vocabulary is learnt from."""
         splits = self._divided(folder, rows)
-        for name, share in zip(SPLITS, self.shares, strict=True):
-            if share and self.encoder is None and len(splits[name]) == 0:
-                raise InputError(f"{self.source.spec}: split {self.split!r}: no row is for {name}")
+        if self.encoder is None and len(splits["train"]) == 0:
+            raise InputError(f"{self.source.spec}: split {self.split!r}: no row is for train")
         return splits
 
     def _divided(self, folder: Path, rows: int) -> dict[str, NDArray[np.int64]]:
