@@ -51,7 +51,8 @@ def made_with(data: Prepared) -> dict[str, Any]:
 def prepared_data(run: RunOf[Any]) -> Prepared:
     """The run's data: the prepared folder it was pointed at, or its own, made at the first call.
 
-    Raises InputError where they are not those of the first call, or a split has no rows: known now, and not at the end.
+    Raises InputError where they are not those of the first call, or a split has no rows, or no column is a category or
+    a bag: known now, and not at the end.
     """
     kind, _, place = run.data.partition(":")
     if kind == "prepared":
@@ -63,6 +64,8 @@ def prepared_data(run: RunOf[Any]) -> Prepared:
         run.stage(STAGE, partial(_prepare, run, folder))
         data = Prepared.open(folder)
         data.require_rows(*SPLITS)
+    if not data.features.tables:
+        raise InputError(f"{data.folder}: no category and no bag: the sparse operators of the space need one at least")
     check_same(run, data)
     return data
 

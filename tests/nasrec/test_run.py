@@ -159,6 +159,17 @@ def test_a_run_does_not_begin_without_rows_for_test(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["rows"]
 
 
+def test_a_run_does_not_begin_without_a_category(tmp_path: Path) -> None:
+    """Sparse operators have nothing to read; without the check a supernet is trained before anybody says so."""
+    lines = ["click,x", *(f"{row % 2},{row}" for row in range(60))]
+    (tmp_path / "log.csv").write_text("\n".join(lines))
+    (tmp_path / "log.toml").write_text('files = ["log.csv"]\n[columns]\nclick = "label"\nx = "dense"\n')
+    rows = prepare(open_source(f"table:{tmp_path / 'log.toml'}"), tmp_path / "rows", seed=0)
+    run = Run.create(tmp_path / "run", f"prepared:{rows.folder}", CodesignOptions())
+    with pytest.raises(InputError, match="rows: no category and no bag: the sparse operators of the space need one"):
+        prepared_data(run)
+
+
 @pytest.fixture(scope="module")
 def by_time(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("made") / "rows"
