@@ -57,17 +57,21 @@ def prepared_data(run: RunOf[Any]) -> Prepared:
     kind, _, place = run.data.partition(":")
     if kind == "prepared":
         data = Prepared.open(Path(place))
-        data.require_rows(*SPLITS)
+        _check_usable(data)
         run.stage(STAGE, partial(_noted, data))
     else:
         folder = run.folder / "data"
         run.stage(STAGE, partial(_prepare, run, folder))
         data = Prepared.open(folder)
-        data.require_rows(*SPLITS)
-    if not data.features.tables:
-        raise InputError(f"{data.folder}: no category and no bag: the sparse operators of the space need one at least")
+        _check_usable(data)
     check_same(run, data)
     return data
+
+
+def _check_usable(data: Prepared) -> None:
+    data.require_rows(*SPLITS)
+    if not data.features.tables:
+        raise InputError(f"{data.folder}: no category and no bag: the sparse operators of the space need one at least")
 
 
 def check_same(run: RunOf[Any], data: Prepared) -> None:

@@ -168,6 +168,8 @@ def test_a_run_does_not_begin_without_a_category(tmp_path: Path) -> None:
     run = Run.create(tmp_path / "run", f"prepared:{rows.folder}", CodesignOptions())
     with pytest.raises(InputError, match="rows: no category and no bag: the sparse operators of the space need one"):
         prepared_data(run)
+    run.discard_if_untouched()
+    assert not run.folder.exists()
 
 
 @pytest.fixture(scope="module")
