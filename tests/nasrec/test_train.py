@@ -13,6 +13,7 @@ from torch import nn
 
 from nasrec.arch import Arch, BlockChoice, Precision
 from nasrec.arch_file import read_arch, write_arch
+from nasrec.checkpoint import read_facts
 from nasrec.data.prepare import prepare
 from nasrec.data.synthetic import SyntheticLog
 from nasrec.errors import InputError
@@ -164,10 +165,70 @@ def test_training_learns_a_first_order_truth():
     np.testing.assert_allclose(weights, [1.0, -0.5, 0.0], atol=0.08)
 
 
-def test_calibration_is_part_of_training():
-    model = dlrm()
-    train_subnet(model, ROWS, VALIDATION, TrainOptions(epochs=1, batch_size=100))
+class Noted(Rows):
+    """Rows that note in which order they were read, a list for each pass."""
+
+    def __init__(self, rows: Rows) -> None:
+        super().__init__(rows.dense, rows.ids, rows.labels)
+        self.passes: list[list[float]] = []
+
+    def batches(self, *arguments, **options):
+        self.passes.append([])
+        for batch in super().batches(*arguments, **options):
+            self.passes[-1] += batch.dense[:, 0].tolist()
+            yield batch
+
+
+def test_every_epoch_reads_all_rows_in_an_order_of_its_own():
+    rows = Noted(ROWS)
+    train_subnet(dlrm(), rows, None, TrainOptions(epochs=2, batch_size=64))
+    first, _, second, _ = rows.passes  # and after each the rows for calibration
+    assert sorted(first) == sorted(second) == sorted(ROWS.dense[:, 0].tolist())
+    assert first != second and ROWS.dense[:, 0].tolist() not in (first, second)
+
+
+@pytest.mark.parametrize(("eps", "clip_norm"), [(1e-2, 5.0), (0.5, 5.0), (1e-2, 0.02), (0.5, 0.02)])
+def test_a_step_is_that_of_torchs_adagrad(eps: float, clip_norm: float):
+    """Logistic regression in plain torch, its sums of squares from zero; the gradient's norm is about 0.2."""
+    model = LogisticRegression(FEATURES, generator=torch.Generator().manual_seed(0))
+    dense, labels = torch.from_numpy(ROWS.dense), torch.from_numpy(ROWS.labels)
+    weights = [tensor.detach().clone().requires_grad_() for tensor in (model.head.weight, model.head.bias)]
+    tables = [torch.zeros(table.rows, requires_grad=True) for table in FEATURES.tables]
+    logits = dense @ weights[0][0] + weights[1]
+    for column, table in enumerate(tables):
+        logits = logits + table[torch.from_numpy(ROWS.ids[:, column])]
+    nn.functional.binary_cross_entropy_with_logits(logits, labels).backward()
+    assert 0.1 < float(nn.utils.clip_grad_norm_([*weights, *tables], clip_norm)) < 0.5
+    torch.optim.Adagrad([*weights, *tables], lr=0.3, eps=eps).step()
+    options = TrainOptions(batch_size=len(ROWS), learning_rate=0.3, eps=eps, clip_norm=clip_norm)
+    assert train_subnet(model, ROWS, None, options).steps == 1
+    found = [model.head.weight, model.head.bias, *(table[:, 0] for table in model.embeddings.tables)]
+    for ours, theirs in zip(found, [*weights, *tables], strict=True):
+        torch.testing.assert_close(ours.detach(), theirs.detach(), rtol=1e-4, atol=1e-6)
+
+
+def test_a_logged_loss_is_the_mean_of_the_steps_since_the_one_before():
+    """Of weights that hardly move, weighted by their steps, they give the log loss of all rows."""
+    model = LogisticRegression(FEATURES, generator=torch.Generator().manual_seed(0))
+    expected = log_loss(predict(model, ROWS), ROWS.labels)
+    log = train_subnet(model, ROWS, None, TrainOptions(batch_size=2, learning_rate=1e-12))
+    steps = np.diff([0, *(step for step, _ in log.losses)])
+    assert log.steps == 350 and set(steps[:-1]) == {4} and steps.sum() == 350
+    assert np.average([loss for _, loss in log.losses], weights=steps) == pytest.approx(expected, rel=1e-5)
+
+
+def test_calibration_is_part_of_training(monkeypatch: pytest.MonkeyPatch):
+    """The ranges are those of all rows, or of as many as calibration takes; the first layer reads the dense inputs."""
+    model, options = dlrm(), TrainOptions(epochs=1, batch_size=100)
+    train_subnet(model, ROWS, VALIDATION, options)
     assert float(model.head.input_low) <= float(model.head.input_high) < float("inf")
+    low, high = float(model.bottom[0].input_low), float(model.bottom[0].input_high)
+    assert (low, high) == (float(ROWS.dense.min()), float(ROWS.dense.max()))
+    rows = Noted(ROWS)
+    monkeypatch.setattr("nasrec.train.CALIBRATION_ROWS", 50)
+    train_subnet(model, rows, VALIDATION, options)
+    assert [len(one) for one in rows.passes] == [700, 50]
+    assert low < float(model.bottom[0].input_low) < float(model.bottom[0].input_high) < high
 
 
 def test_divergence_says_where_and_keeps_the_last_good_state(tmp_path: Path):
@@ -185,6 +246,20 @@ def test_divergence_says_where_and_keeps_the_last_good_state(tmp_path: Path):
     assert "c.safetensors" in str(error.value)
     assert "\n" not in str(error.value)
     assert path.read_bytes() == good
+
+
+def test_a_gradient_beyond_all_numbers_leaves_the_weights_alone(tmp_path: Path):
+    """A loss of 1e25 is a number, the square of its gradient is none in float32."""
+    rows = Rows(ROWS.dense.copy(), ROWS.ids, np.ones_like(ROWS.labels))
+    rows.dense[:, 0] = -1e25
+    model = LogisticRegression(FEATURES)
+    model.head.weight.data.fill_(1.0)
+    before = {name: tensor.clone() for name, tensor in weights_of(model).items()}
+    with pytest.raises(TrainingDiverged, match="step 0 of 14: gradient norm is inf at learning rate"):
+        train_subnet(model, rows, None, TrainOptions(batch_size=50), checkpoint=tmp_path / "c", save_every_s=0)
+    for name, tensor in weights_of(model).items():
+        assert torch.equal(tensor, before[name]), name
+    assert read_facts(tmp_path / "c")["step"] == 0
 
 
 def test_a_checkpoint_of_another_training_is_refused(tmp_path: Path):
