@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import log2
 
 import numpy as np
 import optuna
 import pytest
 
 from nasrec.errors import InputError
-from nasrec.search.evolution import weighted_front_member
+from nasrec.search.evolution import vary, weighted_front_member
+from nasrec.search.model_first import ModelFirst
 from nasrec.search.objectives import Budget, hypervolume
+from nasrec.search.parameters import candidate_of, distributions_of, parameters_of
 from nasrec.search.study import SAMPLERS, abandon_unfinished, open_study, run_study, sampler_of, trials_of
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -82,13 +85,61 @@ def test_every_second_parent_comes_from_the_useful_part_of_the_front() -> None:
     assert useless((0.35, 10.0, 10.0, 3.0)) == pytest.approx(useless(None), rel=0.15), "nothing is useful: as without"
 
 
-def test_one_objective_with_targets(tmp_path, space, toy_score) -> None:
-    study = open_study(tmp_path / "targets", objectives=1)
+def scored(count: int, space) -> list[optuna.trial.FrozenTrial]:
+    """Trials of random candidates with one objective, each worse than the one before."""
+    rng, study = np.random.default_rng(1), optuna.create_study()
+    for number in range(count):
+        trial = optuna.trial.create_trial(
+            value=float(number), params=parameters_of(space.sample(rng), space), distributions=distributions_of(space),
+            user_attrs={"score": {"log_loss": float(number)}},
+        )  # fmt: skip
+        study.add_trial(trial)
+    return study.get_trials()
+
+
+@pytest.mark.parametrize(("population", "entrants"), [(4, 2), (7, 2), (12, 3)])
+def test_parents_win_a_tournament_of_a_quarter_of_the_newest_population(space, population: int, entrants: int) -> None:
+    """Of distinct entrants the worst all but one never win, and what is older than the population never enters."""
+    trials, rng = scored(20, space), np.random.default_rng(0)
+    sampler = sampler_of("evolution", space, seed=0, budget=40, finished=20, population=population)
+    parents = {sampler.parent(trials, rng).number for _ in range(1500)}
+    assert parents == set(range(20 - population, 20 - entrants + 1))
+
+
+def test_model_first_takes_models_from_the_newest_population(space, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nasrec.search.model_first.vary", lambda parent, *_: parent)
+    trials, rng = scored(20, space), np.random.default_rng(0)
+    sampler = ModelFirst(space, seed=0, budget=60, population=4, tournament=2)
+    children = [sampler.next_candidate(trials, rng) for _ in range(100)]
+    newest = [candidate_of(trial.params, space) for trial in trials[16:19]]
+    assert all(child in newest for child in children) and all(parent in children for parent in newest)
+
+
+def test_a_child_is_one_to_so_many_mutations_away() -> None:
+    rng = np.random.default_rng(0)
+    counts = [vary(0, lambda steps, _: steps + 1, 3, rng) for _ in range(200)]
+    assert set(counts) == {1, 2, 3} and min(counts.count(n) for n in (1, 2, 3)) > 40
+    tried: list[int] = []
+
+    def idle(candidate: int, _: np.random.Generator) -> int:
+        tried.append(candidate)
+        return candidate if len(tried) < 5 else candidate + 1
+
+    assert vary(0, idle, 1, rng) == 1 and len(tried) == 5, "a child that is its parent is mutated again"
+
+
+def test_one_objective_with_targets(space, toy_score) -> None:
+    study = optuna.create_study()
     run_study(
         study, space, toy_score, sampler="evolution", evaluations=12, seed=0, population=4, targets=(1e-6, 1e-5, 1e-6)
     )
-    assert study.best_value >= 0.3
-    assert len(trials_of(study, space)[0]["values"]) == 4
+    above = 0
+    for trial, row in zip(study.get_trials(), trials_of(study, space), strict=True):
+        loss, energy, latency, area = row["values"]
+        over = [max(0.0, log2(value / 1e-6)) for value in (energy, area)] + [max(0.0, log2(latency / 1e-5))]
+        assert trial.value == pytest.approx(loss + 0.02 * sum(over))
+        above += any(over)
+    assert above > 0
 
 
 def test_budget_marks_trials_infeasible(tmp_path, space, toy_score) -> None:
@@ -161,10 +212,12 @@ def test_a_score_that_is_no_number_is_named(tmp_path, space, toy_score, wrong: f
 def test_two_workers_share_a_journal(tmp_path, space, toy_score) -> None:
     journal = tmp_path / "shared"
     first, second = open_study(journal), open_study(journal)
-    for evaluations in (3, 6, 9):
-        for study in (first, second):
-            run_study(study, space, toy_score, sampler="evolution", evaluations=evaluations, seed=0, population=4)
-    assert len(trials_of(first, space)) == 9
+    for evaluations, study in ((3, first), (6, second), (9, first)):
+        run_study(study, space, toy_score, sampler="evolution", evaluations=evaluations, seed=0, population=4)
+    alone = optuna.create_study(directions=["minimize"] * 4)
+    run_study(alone, space, toy_score, sampler="evolution", evaluations=9, seed=0, population=4)
+    rows = trials_of(alone, space)
+    assert trials_of(first, space) == trials_of(second, space) == rows and len(rows) == 9
 
 
 def test_optuna_opens_the_journal(tmp_path, space, toy_score) -> None:
