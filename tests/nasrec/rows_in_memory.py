@@ -54,3 +54,25 @@ def first_order_rows(count: int, seed: int = 0) -> tuple[Rows, np.ndarray]:
         logits = logits + truth.standard_normal(table.rows)[ids[:, column]]
     labels = (rng.random(count) < 1 / (1 + np.exp(-logits))).astype(np.float32)
     return Rows(dense, ids.astype(np.int64), labels), logits
+
+
+class Heads(Rows):
+    """Rows that know their first ones, as a data set does."""
+
+    def head(self, count: int) -> Heads:
+        return self.take(np.arange(min(count, len(self))))
+
+    def without_head(self, count: int) -> Heads:
+        return self.take(np.arange(count, len(self)))
+
+    def batch(self, rows: slice) -> Heads:
+        return self.take(np.arange(len(self))[rows])
+
+    def take(self, rows: np.ndarray) -> Heads:
+        return Heads(self.dense[rows], self.ids[rows], self.labels[rows])
+
+
+def rows_of(count: int, seed: int = 0) -> Heads:
+    """First-order rows that know their first ones."""
+    rows, _ = first_order_rows(count, seed)
+    return Heads(rows.dense, rows.ids, rows.labels)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from rows_in_memory import FEATURES, Rows, first_order_rows
+from rows_in_memory import FEATURES, rows_of
 
 from nasrec.metrics import auc, log_loss
 from nasrec.model.supernet import Supernet
@@ -16,27 +16,6 @@ from nasrec.score import tune_head
 from nasrec.space import Space
 
 SPACE = Space("reduced", blocks=3, dense_widths=(16, 24), sparse_widths=(4, 8))
-
-
-class Heads(Rows):
-    """Rows that know their first ones, as a data set does."""
-
-    def head(self, count: int) -> Heads:
-        return self.take(np.arange(min(count, len(self))))
-
-    def without_head(self, count: int) -> Heads:
-        return self.take(np.arange(count, len(self)))
-
-    def batch(self, rows: slice) -> Heads:
-        return self.take(np.arange(len(self))[rows])
-
-    def take(self, rows: np.ndarray) -> Heads:
-        return Heads(self.dense[rows], self.ids[rows], self.labels[rows])
-
-
-def rows_of(count: int, seed: int = 0) -> Heads:
-    rows, _ = first_order_rows(count, seed)
-    return Heads(rows.dense, rows.ids, rows.labels)
 
 
 def supernet(space: Space = SPACE) -> Supernet:

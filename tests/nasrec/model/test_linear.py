@@ -86,6 +86,18 @@ def test_crossbar_arithmetic_without_error_equals_fake_quantisation(bits: tuple[
     assert len(arithmetic.programmed) == 2
 
 
+def test_converters_see_the_vectors_of_the_calibration_batch() -> None:
+    """Codes of a range from 0 to 1.75 at three bits: quarters. What is evaluated is another batch."""
+    layer, arithmetic = layer_of(Precision(8, 3)), Exact()
+    codes = np.random.default_rng(0).integers(0, 8, (40, 9))
+    codes[0, :2] = 0, 7  # the whole range
+    calibrate(layer, torch.from_numpy(codes / 4).float())
+    layer.eval().compute_as(arithmetic)
+    layer(torch.rand(7, 9))
+    ((_, _, sample, _),) = arithmetic.programmed
+    np.testing.assert_array_equal(sample, codes)
+
+
 def test_what_a_crossbar_is_programmed_for_goes_where_the_weights_go() -> None:
     """Calibrated on one device and judged on another: meta stands for a GPU."""
     layer, arithmetic = layer_of(Precision(8, 8)), Exact()
