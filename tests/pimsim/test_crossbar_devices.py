@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from statistics import NormalDist
+
 import numpy as np
 import pytest
 
@@ -31,7 +33,15 @@ def test_the_seed_decides() -> None:
     first, _ = devices.program(asked, 2, seed=1)
     np.testing.assert_array_equal(devices.program(asked, 2, seed=1)[0], first)
     assert (devices.program(asked, 2, seed=2)[0] != first).mean() > 0.9
-    assert int(first.min()) == 0  # never below zero, though 0 - 0.2 N(0, 1) would often be
+    assert int(first.max()) < 5 << 6, "three levels and ten sigmas; what is below zero would wrap around"
+
+
+def test_no_cell_holds_less_than_nothing() -> None:
+    """Half of the cells at level 0 would: 0.2 N(0, 1) in units of 1/64 rounds to 0 or below with P(N < 0.5 / 12.8)."""
+    asked = levels()
+    held, _ = Devices(0.2).program(asked, 2, seed=1)
+    assert (held[asked == 0] == 0).mean() == pytest.approx(NormalDist().cdf(0.5 / 12.8), abs=0.01)
+    assert int(held[asked == 0].max()) < 64 + 32 and int(held.max()) < 5 << 6
 
 
 def test_stuck_cells() -> None:
