@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pimsim import Chip, Elementwise, Gather, MatVec, Report, Workload, evaluate, place, presets
+from pimsim import Chip, Elementwise, Gather, MatMul, MatVec, Report, Workload, evaluate, place, presets
 from pimsim.digital import WIRE
 from pimsim.evaluate import account
 from pimsim.interconnect import INPUT, Grid, arrivals, received_bits
+from tests.pimsim.near import near
 from tests.pimsim.random_designs import chips, workloads
 
 ISAAC = presets.isaac()
@@ -81,8 +82,8 @@ def test_bytes_sent_are_bytes_received(workload: Workload, chip: Chip, topology:
     received = {op.name: received_bits(op) for op in workload.ops if not isinstance(op, Gather)}
     assert set(arriving) == set(received)
     for name, bits in received.items():
-        assert sum(transfer.bits for transfer in arriving[name].transfers) == pytest.approx(bits)
-    assert sum(sent.values()) == pytest.approx(sum(received.values()))
+        assert sum(transfer.bits for transfer in arriving[name].transfers) == near(bits)
+    assert sum(sent.values()) == near(sum(received.values()))
     assert set(sent) <= {INPUT, *(op.name for op in workload.ops)}
 
 
@@ -90,16 +91,16 @@ def test_bytes_sent_are_bytes_received(workload: Workload, chip: Chip, topology:
 @given(workloads(), chips(), st.sampled_from(NETWORKS), st.sampled_from([1e8, 1e9, 32e9]))
 def test_distance_and_narrow_links_are_never_free(workload: Workload, chip: Chip, topology: str, narrow: float) -> None:
     network = chip.with_options(interconnect=topology)
-    far, near = evaluate(workload, network), evaluate(workload, chip)
+    far, flat = evaluate(workload, network), evaluate(workload, chip)
     for name in ("dynamic_j", "latency_s", "interval_s"):
-        assert _not_less(getattr(far, name), getattr(near, name)), name
-    assert far.area_m2 == near.area_m2
+        assert _not_less(getattr(far, name), getattr(flat, name)), name
+    assert far.area_m2 == flat.area_m2
     finite, infinite = (evaluate(workload, _wide(network, rate)) for rate in (narrow, float("inf")))
     assert finite.dynamic_j == infinite.dynamic_j
     assert finite.latency_s >= infinite.latency_s
     assert finite.interval_s >= infinite.interval_s
     assert sum(op.cost.energy_j for op in far.by_op.values()) == far.dynamic_j
-    assert sum(part.dynamic_j for part in far.by_component.values()) == pytest.approx(far.dynamic_j)
+    assert sum(part.dynamic_j for part in far.by_component.values()) == near(far.dynamic_j)
 
 
 def _chain(between: int) -> Workload:
@@ -123,15 +124,25 @@ def test_a_transfer_by_hand() -> None:
                               Elementwise("r", "relu", 16, 16, after=("b",))))
     report = evaluate(workload, chip)
     router = chip.tile.router
-    assert report.by_op["b"].by_component["router"] == pytest.approx(32 * 8 * router.energy.value)
+    assert report.by_op["b"].by_component["router"] == near(32 * 8 * router.energy.value)
     assert report.by_op["b"].by_component["wire"] == 0.0
-    assert report.by_op["r"].by_component["router"] == pytest.approx(256 * router.energy.value)
-    assert report.by_op["r"].cost.busy_s["link to vector_unit"] == pytest.approx(256 / router.bandwidth.value)
+    assert report.by_op["r"].by_component["router"] == near(256 * router.energy.value)
+    assert report.by_op["r"].cost.busy_s["link to vector_unit"] == near(256 / router.bandwidth.value)
     two = evaluate(Workload("w", (Gather("t", 50_000, 16), MatVec("b", 16, 16, after=("t",)))), chip)
     assert (two.mapping.tiles, two.mapping.banks) == (1, 1)
     pitch = (two.area_m2 / 2) ** 0.5
-    assert two.by_op["b"].by_component["router"] == pytest.approx(2 * 128 * router.energy.value)
-    assert two.by_op["b"].by_component["wire"] == pytest.approx(128 * pitch * 0.25 * WIRE.value)
+    assert two.by_op["b"].by_component["router"] == near(2 * 128 * router.energy.value)
+    assert two.by_op["b"].by_component["wire"] == near(128 * pitch * 0.25 * WIRE.value)
+
+
+def test_the_vector_unit_waits_for_its_operands() -> None:
+    """One hop in a chip of one tile, then all operands over a link of 32 bits at 1 GHz; flat, neither counts."""
+    ops = (MatVec("a", 64, 32), Elementwise("r", "add", 32, 16, after=("a",), operands=3),
+           MatMul("d", 8, 4, 8, symmetric=True, after=("a",)), MatMul("p", 2, 3, 4, input_bits=4, after=("a",)))
+    flat, mesh = (evaluate(Workload("w", ops), SIZED.with_options(interconnect=name)) for name in ("flat", "mesh"))
+    for name, bits in (("r", 3 * 32 * 16), ("d", 8 * 4 * 8), ("p", (2 + 4) * 3 * 4)):
+        waiting = mesh.by_op[name].cost.latency_s - flat.by_op[name].cost.latency_s
+        assert waiting == near(29e-9 + bits / 32e9), name
 
 
 def test_both_factors_of_a_product_are_sent() -> None:
@@ -141,14 +152,14 @@ def test_both_factors_of_a_product_are_sent() -> None:
                               Elementwise("m", "multiply", 32, 16, after=("a", "b"), operands=2)))
     arriving = arrivals(workload, place(workload, chip), chip, 1e-6)["m"]
     assert {transfer.sender: transfer.bits for transfer in arriving.transfers} == {"a": 32 * 16, "b": 32 * 16}
-    assert arriving.busy_s["link to vector_unit"] == pytest.approx(2 * 32 * 16 / chip.tile.router.bandwidth.value)
+    assert arriving.busy_s["link to vector_unit"] == near(2 * 32 * 16 / chip.tile.router.bandwidth.value)
 
 
 def test_flat_is_what_it_was() -> None:
     workload = Workload("w", (Gather("t", 1000, 16), MatVec("b", 16, 16, after=("t",))))
     report: Report = evaluate(workload, SIZED)
     assert "wire" not in report.by_component
-    assert report.by_op["b"].by_component["router"] == pytest.approx(128 * SIZED.tile.router.energy.value)
+    assert report.by_op["b"].by_component["router"] == near(128 * SIZED.tile.router.energy.value)
 
 
 @settings(max_examples=25, deadline=None)
