@@ -88,7 +88,7 @@ def test_trials_move_to_the_best_chip_with_the_same_numbers(limit_m2: float | No
         assert old.arch == new.arch
         assert all(getattr(old.chip, name) == getattr(new.chip, name) for name in NUMERIC)
         own = cost_of(measure(new, FEATURES))
-        assert after["values"][1:] == pytest.approx([own.energy_j, own.latency_s, own.area_m2], rel=1e-12)
+        assert after["values"][1:] == pytest.approx([own.energy_j, own.latency_s, own.area_m2], rel=1e-12, abs=0.0)
         products = {}
         for columns in CHIPS.columns:
             for shared in CHIPS.columns_per_adc:
@@ -98,5 +98,5 @@ def test_trials_move_to_the_best_chip_with_the_same_numbers(limit_m2: float | No
                     if limit_m2 in (None, 1e-12) or cost.area_m2 <= limit_m2:
                         products[chip] = cost.energy_j * cost.latency_s * cost.area_m2
         if products:
-            assert np.prod(after["values"][1:]) == pytest.approx(min(products.values()), rel=1e-9)
+            assert np.prod(after["values"][1:]) == pytest.approx(min(products.values()), rel=1e-9, abs=0.0)
         assert after["feasible"] == (limit_m2 is None or (limit_m2 == 3e-6 and bool(products)))

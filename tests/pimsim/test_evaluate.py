@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from pimsim import Elementwise, Gather, InputError, MatMul, MatVec, Workload, evaluate, presets
 from pimsim.workload import Op
+from tests.pimsim.near import near
 
 FIXED, SIZED = presets.isaac(), presets.isaac().with_tiles(None)
 TABLES = tuple(Gather(f"t{i}", 50 * 4**i, 16) for i in range(6))
@@ -30,11 +31,11 @@ def test_total_is_the_sum_over_operators_and_over_components(chip: object, optio
     report = evaluate(NETWORK, chip, **options)  # type: ignore[arg-type]
     assert sum(op.cost.energy_j for op in report.by_op.values()) == report.dynamic_j
     parts = report.by_component.values()
-    assert sum(part.dynamic_j for part in parts) == pytest.approx(report.dynamic_j)
-    assert sum(part.static_j for part in parts) == pytest.approx(report.static_j)
-    assert sum(part.footprint.area_m2 for part in parts) == pytest.approx(report.area_m2)
+    assert sum(part.dynamic_j for part in parts) == near(report.dynamic_j)
+    assert sum(part.static_j for part in parts) == near(report.static_j)
+    assert sum(part.footprint.area_m2 for part in parts) == near(report.area_m2)
     assert report.energy_j == report.total.energy_j == report.dynamic_j + report.static_j
-    assert report.static_j == pytest.approx(report.footprint.leakage_w * report.on_s)
+    assert report.static_j == near(report.footprint.leakage_w * report.on_s)
     assert 0 < report.interval_s <= report.latency_s
 
 
@@ -44,14 +45,14 @@ def test_latency_is_the_longest_path() -> None:
     tables = max(time[op.name] for op in TABLES)
     upper = tables + time["wide"] + time["relu"]
     lower = max(time["t0"], time["bottom"]) + time["projection"] + time["dot"]
-    assert report.latency_s == pytest.approx(max(upper, lower) + time["head"])
+    assert report.latency_s == near(max(upper, lower) + time["head"])
 
 
 def test_operators_that_share_the_vector_unit_cannot_finish_before_it_is_free() -> None:
     both = Workload("w", tuple(Elementwise(f"e{i}", "relu", 32_000, 16) for i in range(2)))
     one = evaluate(Workload("w", both.ops[:1]), SIZED)
     report = evaluate(both, SIZED)
-    assert report.interval_s == pytest.approx(2 * one.interval_s)
+    assert report.interval_s == near(2 * one.interval_s)
     assert report.latency_s >= report.interval_s
 
 
@@ -60,9 +61,9 @@ def test_idle_gated_leaks_for_the_latency_and_always_on_between_arrivals() -> No
     assert gated.on_s == gated.latency_s
     assert evaluate(NETWORK, FIXED, arrival_rate_hz=10.0).on_s == gated.latency_s
     always = evaluate(NETWORK, FIXED, gating="always_on", arrival_rate_hz=10.0)
-    assert always.static_j == pytest.approx(always.footprint.leakage_w * 0.1)
+    assert always.static_j == near(always.footprint.leakage_w * 0.1)
     full = 1.0 / gated.interval_s
-    assert evaluate(NETWORK, FIXED, arrival_rate_hz=full).on_s == pytest.approx(gated.interval_s)
+    assert evaluate(NETWORK, FIXED, arrival_rate_hz=full).on_s == near(gated.interval_s)
     assert evaluate(NETWORK, FIXED, gating="always_on").on_s == gated.interval_s
     with pytest.raises(InputError, match=r"arrival_rate_hz is .* at most"):
         evaluate(NETWORK, FIXED, arrival_rate_hz=full * 1.001)
@@ -74,7 +75,7 @@ def test_idle_gated_leaks_for_the_latency_and_always_on_between_arrivals() -> No
 
 def test_a_second_chip_doubles_area_and_pays_for_links() -> None:
     one, two = evaluate(NETWORK, FIXED), evaluate(NETWORK, FIXED, chips=2)
-    assert two.area_m2 == pytest.approx(2 * one.area_m2)
+    assert two.area_m2 == near(2 * one.area_m2)
     assert one.by_component["link"].dynamic_j == 0.0 == one.by_component["link"].static_j
     assert two.by_component["link"].dynamic_j > 0.0 < two.by_component["link"].static_j
     assert two.latency_s > one.latency_s
@@ -92,7 +93,7 @@ def test_dram_moves_tables_off_the_chip() -> None:
     report = evaluate(NETWORK, SIZED, dram=True)
     assert report.mapping.banks == 0
     assert report.by_component["dram"].footprint.area_m2 == 0.0
-    assert report.by_component["dram"].dynamic_j == pytest.approx(6 * 512 * 15e-12)
+    assert report.by_component["dram"].dynamic_j == near(6 * 512 * 15e-12)
     assert "dram" not in evaluate(NETWORK, SIZED).by_component
 
 
@@ -100,9 +101,9 @@ def test_programming_and_lifetime() -> None:
     report = evaluate(Workload("w", (MatVec("m", 128, 32),)), SIZED)
     written = report.programming
     assert written.cells == 128 * 128
-    assert written.energy_j == pytest.approx(676e-9 / 32)
-    assert written.time_s == pytest.approx(351e-6 / 32)
-    assert written.lifetime_s(1.0) == pytest.approx(1e6 * 86_400)
+    assert written.energy_j == near(676e-9 / 32)
+    assert written.time_s == near(351e-6 / 32)
+    assert written.lifetime_s(1.0) == near(1e6 * 86_400)
 
 
 @settings(max_examples=30, deadline=None)
@@ -124,7 +125,7 @@ def test_report_json_is_plain_and_complete() -> None:
     assert (data["format"], data["version"]) == ("pimsim.report", 1)
     assert data["energy_j"] == report.energy_j
     assert [op["name"] for op in data["by_op"]] == [op.name for op in NETWORK.ops]
-    assert sum(part["static_j"] for part in data["by_component"].values()) == pytest.approx(data["static_j"])
+    assert sum(part["static_j"] for part in data["by_component"].values()) == near(data["static_j"])
 
 
 def test_facts_of_a_two_million_mac_recommender() -> None:
@@ -146,14 +147,14 @@ def test_ops_share_the_router_of_their_tile() -> None:
     one = Workload("one", (MatVec("m", 96 * 128, 32),))
     found = [evaluate(workload, SIZED) for workload in (many, one)]
     assert [report.mapping.tiles for report in found] == [1, 1]
-    assert [report.interval_s for report in found] == [pytest.approx(96 * 128 * 8 / 32e9)] * 2
+    assert [report.interval_s for report in found] == [near(96 * 128 * 8 / 32e9)] * 2
 
 
 def test_ops_share_the_links_between_chips() -> None:
     workload = Workload("w", tuple(MatVec(f"m{i}", 2048, 64) for i in range(200)))
     two = evaluate(workload, FIXED, chips=2)
     half = 200 * 2048 * 8 / 2  # bits that come from the other chip
-    assert two.total.busy_s["links"] == pytest.approx(half / (8 * 6.4e9 * 8))  # 4 links of 6.4 GB/s on each
+    assert two.total.busy_s["links"] == near(half / (8 * 6.4e9 * 8))  # 4 links of 6.4 GB/s on each
     assert two.interval_s == two.total.busy_s["links"] > evaluate(workload, FIXED).interval_s
 
 
@@ -164,7 +165,7 @@ def test_tables_share_the_arrays_that_banks_read_at_a_time(tables: int, banks: i
     report = evaluate(workload, SIZED)
     row_s = 64 * SIZED.crossbar.cell.read_time.value
     assert report.mapping.banks == banks
-    assert report.interval_s == pytest.approx(max(row_s, tables * row_s / banks))
+    assert report.interval_s == near(max(row_s, tables * row_s / banks))
     assert report.latency_s >= report.interval_s
 
 
@@ -174,8 +175,8 @@ def test_vector_units_of_tiles_come_with_the_tiles() -> None:
     puma = presets.puma()
     one, ten, whole = (evaluate(scaled, puma.with_tiles(tiles)) for tiles in (None, 10, 138))
     areas = [report.by_component["vector_unit"].footprint.area_m2 for report in (one, ten, whole)]
-    assert areas == pytest.approx([8 * puma.vector_unit.area.value * tiles for tiles in (1, 10, 138)])
-    assert one.total.busy_s["vector_unit"] == pytest.approx(80e-9)  # 2 x 320 steps on 8 lanes at 1 GHz
+    assert areas == near([8 * puma.vector_unit.area.value * tiles for tiles in (1, 10, 138)])
+    assert one.total.busy_s["vector_unit"] == near(80e-9)  # 2 x 320 steps on 8 lanes at 1 GHz
     assert ten.total.busy_s["vector_unit"] < one.total.busy_s["vector_unit"]
     assert evaluate(Workload("w", (Elementwise("relu", "relu", 320),)), puma.with_tiles(None)).mapping.tiles == 1
 
@@ -208,7 +209,7 @@ def test_writing_a_full_bank_takes_its_rows_in_turn() -> None:
     workload = Workload("w", (Gather("t", 16 * 256 * 128 * 2, 16),))  # two rows to a line of 128 cells
     report = evaluate(workload, SIZED)
     assert report.mapping.banks == 16
-    assert report.programming.time_s == pytest.approx(256 * 128 * SIZED.crossbar.cell.write_time.value)
+    assert report.programming.time_s == near(256 * 128 * SIZED.crossbar.cell.write_time.value)
 
 
 def test_a_budget_below_what_stands_beside_matrices_is_refused() -> None:

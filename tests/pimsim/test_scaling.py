@@ -11,6 +11,7 @@ from pimsim.figures import figures
 from pimsim.quantity import Table
 from pimsim.survey import survey_energy_j
 from pimsim.technology import Technology
+from tests.pimsim.near import near
 
 ISAAC = presets.isaac()
 WORKLOAD = Workload("w", (MatVec("m", 300, 64, vectors=3), MatVec("n", 64, 8, after=("m",))))
@@ -23,14 +24,14 @@ TREND = (65 / 32) ** 1.880037  # of the regression over ADCs
 
 def test_factors_by_hand() -> None:
     here, there = ISAAC.technology, ISAAC.technology.at(65)
-    assert (there.node_nm, there.vdd_v) == (65, pytest.approx(1.1 / 0.9))
-    assert here.area_scale(there) == pytest.approx(AREA) == pytest.approx(1 / there.area_scale(here))
-    assert here.energy_scale(there) == pytest.approx(ENERGY) == pytest.approx(1 / there.energy_scale(here))
-    assert here.delay_scale(there) == pytest.approx(DELAY) == pytest.approx(1 / there.delay_scale(here))
+    assert (there.node_nm, there.vdd_v) == (65, near(1.1 / 0.9))
+    assert here.area_scale(there) == near(AREA) == near(1 / there.area_scale(here))
+    assert here.energy_scale(there) == near(ENERGY) == near(1 / there.energy_scale(here))
+    assert here.delay_scale(there) == near(DELAY) == near(1 / there.delay_scale(here))
     # EPFL's scaled-tech gives these for 45 to 7 nm.
     at_45, at_7 = Technology(45e-9, 1.0, "hand-made"), Technology(7e-9, 0.7, "hand-made")
     by_hand = -28.58 * 0.343 + 76.6 * 0.49 - 70.26 * 0.7 + 24.69
-    assert at_45.delay_scale(at_7) == pytest.approx(by_hand / (566.1 - 1619 + 1567 - 501.6))
+    assert at_45.delay_scale(at_7) == near(by_hand / (566.1 - 1619 + 1567 - 501.6))
 
 
 def test_newer_nodes_are_smaller_faster_and_cheaper() -> None:
@@ -49,7 +50,7 @@ def test_every_figure_scales_as_it_should() -> None:
         old, new = before[name], after[name]
         pairs = zip(old.values, new.values, strict=True) if isinstance(old, Table) and isinstance(new, Table) else \
             [(old.value, new.value)]  # type: ignore[union-attr]
-        assert all(b == pytest.approx(a * factor) for a, b in pairs), name
+        assert all(b == near(a * factor) for a, b in pairs), name
         assert ("scaled from 32 nm" in new.source) == (factor != 1.0), name
 
 
@@ -71,9 +72,9 @@ def test_a_report_follows_and_says_its_node() -> None:
     older = ISAAC.at_node(65)
     one, two = evaluate(WORKLOAD, ISAAC), evaluate(WORKLOAD, older)
     assert (one.node_nm, two.node_nm, two.to_json()["node_nm"]) == (32, 65, 65)
-    assert two.area_m2 == pytest.approx(one.area_m2 * AREA)
+    assert two.area_m2 == near(one.area_m2 * AREA)
     for name, factor in (("adc", TREND), ("edram", ENERGY), ("array", 1.0), ("sample_hold", 1.0), ("dac", ENERGY)):
-        assert two.by_component[name].dynamic_j == pytest.approx(one.by_component[name].dynamic_j * factor)
+        assert two.by_component[name].dynamic_j == near(one.by_component[name].dynamic_j * factor)
     assert two.latency_s > one.latency_s
     assert two.interval_s == one.interval_s  # bound by the converters
     assert ISAAC.at_node(32) is ISAAC
@@ -89,14 +90,14 @@ def test_a_node_and_back_is_the_chip() -> None:
     for name, figure in figures(ISAAC).items():
         other = figures(again)[name]
         values = figure.values if isinstance(figure, Table) else (figure.value,)
-        assert (other.values if isinstance(other, Table) else (other.value,)) == pytest.approx(values), name
-    assert again.technology.vdd_v == pytest.approx(ISAAC.technology.vdd_v)
+        assert (other.values if isinstance(other, Table) else (other.value,)) == near(values), name
+    assert again.technology.vdd_v == near(ISAAC.technology.vdd_v)
 
 
 def test_adc_models_and_nodes() -> None:
     survey = ISAAC.with_options(adc_model="survey")
     older = survey.at_node(130)
-    assert older.crossbar.adc.conversion_j(8) == pytest.approx(survey_energy_j(8, 1.28e9, 130e-9))
+    assert older.crossbar.adc.conversion_j(8) == near(survey_energy_j(8, 1.28e9, 130e-9))
     assert older.crossbar.adc.area_m2(8) > survey.crossbar.adc.area_m2(8)
     assert older.with_options(rows=64, adc_model="survey").crossbar.adc == older.crossbar.adc
     # A table of 32 nm has no place on a chip at another node.

@@ -33,7 +33,7 @@ def test_every_chip_costs_what_it_costs_alone(chips: CostedChips) -> None:
     assert len(found) == len(chips) == 2 * 2 * 2 * 3 * 2 * (2 + 2)
     for choice, costs in found.items():
         alone = measure_workload(workload, choice)
-        assert costs == pytest.approx([alone.energy_j, alone.latency_s, alone.area_m2], rel=1e-12)
+        assert costs == pytest.approx([alone.energy_j, alone.latency_s, alone.area_m2], rel=1e-12, abs=0.0)
 
 
 def test_of_values_that_mean_one_adc_per_crossbar_the_smallest_is_tried(chips: CostedChips) -> None:
@@ -72,6 +72,6 @@ def test_the_cheapest_lossless_chip(chips: CostedChips) -> None:
     found = chips.to_json(place)
     workload = workload_of(Arch((BLOCK,)), FEATURES)
     alone = measure_workload(workload, ChipChoice(**found["chip"]))
-    assert found["energy_j"] == pytest.approx(alone.energy_j, rel=1e-12)
+    assert found["energy_j"] == pytest.approx(alone.energy_j, rel=1e-12, abs=0.0)
     lossy = costed_chips(workload, {**VALUES, "adc_bits": (3,)})
     assert lossy.cheapest_lossless() is None
