@@ -66,7 +66,7 @@ def test_tables_start_as_the_options_say(data: Prepared, tmp_path: Path) -> None
 def test_a_rate_at_which_training_diverges_loses_to_the_others(data: Prepared, tmp_path: Path) -> None:
     section = {"epochs": 1, "learning_rates": [1e25, 0.1], "batch_size": 64}
     options = CodesignOptions.model_validate({"winners": section, "baselines": section, "chip": {"adc_bits": [9]}})
-    encoder = keep_encoder(tmp_path / "vocabulary", data.folder)
+    encoder = keep_encoder(tmp_path / "vocabulary", data)
     candidate = options.candidate_space().sample(np.random.default_rng(0))
     assert train_finalist(candidate, tmp_path / "one", data, options, encoder, 1.0)["learning_rate"] == 0.1
     hopeless = CodesignOptions.model_validate({"winners": {**section, "learning_rates": [1e25, 1e26]}})
@@ -107,7 +107,7 @@ def test_a_baseline_is_scored_on_test_rows_with_ranges_of_training_rows(data: Pr
             "search": {"score": {"calibration_rows": 100}},
         }
     )
-    found = train_baseline("dlrm", tmp_path, data, options, keep_encoder(tmp_path / "vocabulary", data.folder))["test"]
+    found = train_baseline("dlrm", tmp_path, data, options, keep_encoder(tmp_path / "vocabulary", data))["test"]
 
     def build(precision: Precision | None) -> Baseline:
         return BASELINES["dlrm"](data.features, precision=precision or Precision(8, 8))
