@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from nasrec.candidate_space import ChipSpace
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -82,6 +85,13 @@ def test_a_table_of_models_and_chips_is_what_was_measured(place: int, name: str)
         for other in ("random", "model_first")
     ]
     assert ahead == [4, 3] and "joint is ahead of random in four of the five, of model first in three." in said
+
+
+def test_a_finalist_meets_as_many_chips_as_is_said() -> None:
+    space = ChipSpace()
+    shared = sum(len({min(each, columns) for each in space.columns_per_adc}) for columns in space.columns)
+    others = (space.rows, space.cell_bits, space.dac_bits, space.adc_bits, space.copies)
+    assert f"all {math.prod(map(len, others)) * shared:,} are costed at once" in " ".join(README.split())
 
 
 def test_what_other_seeds_of_the_main_job_find_is_what_was_measured() -> None:
