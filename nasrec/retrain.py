@@ -73,7 +73,9 @@ def train_finalist(
     def loss_on(chip: ChipChoice) -> float:
         arithmetic = arithmetic_of(chip)
         loss = usable(judge(model, few, arithmetic)[0])
-        return loss if loss >= limit else usable(judge(model, rows, arithmetic)[0])
+        if loss >= limit or len(few) == len(rows):
+            return loss
+        return usable(judge(model, rows, arithmetic)[0])
 
     chips = costed_chips(workload_of(candidate.arch, data.features), asdict(options.candidate_space().chip))
     judged = judged_chips(chips, loss_on, limit)

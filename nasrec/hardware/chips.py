@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -75,13 +74,8 @@ def costed_chips(workload: Workload, values: Mapping[str, tuple[int, ...]]) -> C
             raise InputError(str(error)) from None
     genes = {name: np.concatenate(found[name]).astype(np.int64) for name in values}
     costs = np.stack([np.concatenate(found[name]) for name in _COSTS], axis=1).astype(np.float64)
-    return CostedChips(genes, costs, _lossless(genes, values))
-
-
-def _lossless(genes: Mapping[str, NDArray[np.int64]], values: Mapping[str, tuple[int, ...]]) -> NDArray[np.bool_]:
-    needed = np.zeros(len(genes["rows"]), dtype=np.int64)
-    for rows, cell_bits, dac_bits in product(values["rows"], values["cell_bits"], values["dac_bits"]):
-        chip = chip_of(ChipChoice(rows=rows, cell_bits=cell_bits, dac_bits=dac_bits))
-        same = (genes["rows"] == rows) & (genes["cell_bits"] == cell_bits) & (genes["dac_bits"] == dac_bits)
-        needed[same] = Arithmetic(**chip.arithmetic_options()).lossless_adc_bits
-    return np.asarray(genes["adc_bits"] >= needed)
+    readout = Arithmetic(**chip_of(ChipChoice()).arithmetic_options())
+    needed = pimsim.lossless_adc_bits(
+        genes["rows"], genes["cell_bits"], genes["dac_bits"], flip=readout.flip, encoding=readout.encoding
+    )
+    return CostedChips(genes, costs, np.asarray(genes["adc_bits"] >= needed))
