@@ -46,6 +46,7 @@ def judged_chips(chips: CostedChips, log_loss: Callable[[ChipChoice], float], li
     `log_loss` computes a network's with the numbers of a chip. All lossless chips compute the same ones, so they ask
     for it once. ADCs that round are taken to make it no better, and worse with fewer bits (assumptions): a chip that
     a lossless one beats in every cost is not judged, nor one with fewer bits than an ADC that brings `limit` or more.
+    Where all bring that, those of the least log loss that was found are all there is.
     """
     found: list[tuple[int, float]] = []
     lossless = np.flatnonzero(chips.lossless)
@@ -56,6 +57,7 @@ def judged_chips(chips: CostedChips, log_loss: Callable[[ChipChoice], float], li
         found += [(int(place), loss) for place in members]
         beaten = chips.costs[members]
     useless: set[tuple[int, ...]] = set()
+    least_useless: list[tuple[int, float]] = []
     for group in reversed([group for group in chips.alike() if not chips.lossless[group[0]]]):
         first = chips.choice(group[0])
         shape = (first.rows, first.cell_bits, first.dac_bits)
@@ -66,7 +68,10 @@ def judged_chips(chips: CostedChips, log_loss: Callable[[ChipChoice], float], li
         loss = log_loss(chips.choice(members[0]))
         if loss >= limit:
             useless.add(shape)
+            if not least_useless or loss < least_useless[0][1]:
+                least_useless = [(int(place), loss) for place in members]
         else:
             found += [(int(place), loss) for place in members]
+    found = found or least_useless
     best = front([(loss, *chips.costs[place]) for place, loss in found])
     return [found[place] for place in best]

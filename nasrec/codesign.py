@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from nasrec.data.prepared import Prepared
 from nasrec.files import remove_leftovers, write_json
 from nasrec.model.baselines import BASELINES
 from nasrec.model.supernet import Supernet
+from nasrec.offspring import Finalist, add_finalists
 from nasrec.progress import stage
 from nasrec.retrain import baseline_weights, compare_baseline, crown, train_baseline, train_finalist
 from nasrec.run import Run
@@ -65,18 +68,10 @@ def codesign(run: Run) -> Path:
     found = on_best_chips(
         found, run.options.candidate_space().chip, data.features, Budget(**section.budget.model_dump())
     )
-    finalists = pick_finalists(found, reference, run.options.winners.finalists)
-    retrained = list(
-        run.stages(
-            {
-                f"finalist-{place}": partial(_train_finalist, run, place, one, reference[0])
-                for place, one in enumerate(finalists)
-            }
-        ).values()
-    )
-    trials = [(number, trial) for number, finalist in enumerate(retrained) for trial in finalist["trials"]]
     compared = run.stage("comparison", partial(_compare_baselines, run))
     rivals = [one["log_loss"] for one in compared.values()]
+    finalists = pick_finalists(found, reference, run.options.winners.finalists)
+    trials = _trained_finalists(run, finalists, reference, rivals)
     chosen = pick_winners([trial for _, trial in trials], reference, rivals)
     winners = run.stages(
         {
@@ -103,6 +98,37 @@ def _train_baseline(run: Run, name: str) -> dict[str, Any]:
 
 def _finalist_folder(run: Run, number: int) -> Path:
     return run.folder / "finalists" / f"finalist-{number}"
+
+
+def _trained_finalists(
+    run: Run, best: Sequence[Candidate], reference: Sequence[float], rivals: Sequence[float]
+) -> list[tuple[int, dict[str, Any]]]:
+    """Train the search's `best`, then rounds of children of the winners so far: (number of the finalist, trial).
+
+    A trial is a finalist on one of its chips. Which children a round has depends on the seed and on the trainings
+    before it: each is a stage, so a killed run goes on. No network comes twice with the same bits.
+    """
+    section, space = run.options.winners, run.options.space.space()
+    finalists = [Finalist(one.arch, None, None) for one in best]
+    chips = [one.chip for one in best]  # what they were found with; a child's is its parent's
+    trials: list[tuple[int, dict[str, Any]]] = []
+    done = 0
+    for generation in range(section.rounds + 1):
+        if generation:
+            winners = pick_winners([trial for _, trial in trials], reference, rivals)
+            parents = list(dict.fromkeys(trials[index][0] for _, index in winners))
+            add_finalists(finalists, list(islice(cycle(parents), section.children)), space, run.options.seed)
+            chips += [chips[one.parent] for one in finalists[done:] if one.parent is not None]
+        fresh = {
+            f"finalist-{number}": partial(
+                _train_finalist, run, number, Candidate(finalists[number].arch, chips[number]), reference[0]
+            )
+            for number in range(done, len(finalists))
+        }
+        for number, trained in enumerate(run.stages(fresh).values(), start=done):
+            trials += [(number, trial) for trial in trained["trials"]]
+        done = len(finalists)
+    return trials
 
 
 def _train_finalist(run: Run, number: int, candidate: Candidate, limit: float) -> dict[str, Any]:

@@ -124,10 +124,14 @@ class TrainSection(Section):
 class WinnerOptions(TrainSection):
     """Retraining: how many finalists of the joint search, and how; the winners are chosen among them.
 
-    `rows` validation rows judge each finalist on those chips of the space that may be the best for it.
+    `rows` validation rows judge each finalist on those chips of the space that may be the best for it. Then come
+    `rounds` of `children` more finalists, each one or two mutations (more, until it is a network not trained yet) away
+    from one of the winners so far, in turn: worth it where a training takes seconds.
     """
 
     finalists: Annotated[int, Field(ge=3)] = 6
+    rounds: Annotated[int, Field(ge=0)] = 0
+    children: Count = 4
     rows: Count = 16384
 
 

@@ -30,6 +30,8 @@ calibration_rows = 128
 rows = 256
 [winners]
 finalists = 3
+rounds = 1
+children = 2
 epochs = 1
 batch_size = 128
 learning_rates = [0.12]

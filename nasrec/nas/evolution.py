@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -11,9 +11,8 @@ from nasrec.arch import Arch
 from nasrec.liveness import canonical
 from nasrec.nas.options import EvolutionOptions
 from nasrec.nas.trials import Trial
+from nasrec.offspring import fresh
 from nasrec.space import Space
-
-FRESH_TRIES = 64  # draws for an architecture that is not known yet, before a known one is taken
 
 
 def next_architectures(
@@ -66,12 +65,3 @@ def _batch(done: int, options: EvolutionOptions) -> tuple[int, int]:
 def _tournament_winner(alive: Sequence[Trial], size: int, rng: np.random.Generator) -> Trial:
     entrants = rng.choice(len(alive), size=min(size, len(alive)), replace=False)
     return alive[min(entrants, key=lambda index: (alive[index].value, index))]
-
-
-def fresh(arch: Arch, again: Callable[[Arch], Arch], known: Callable[[Arch], bool]) -> Arch:
-    """`arch`, put through `again` while it is `known`, `FRESH_TRIES` times at most: then a known one is returned."""
-    for _ in range(FRESH_TRIES):
-        if not known(arch):
-            break
-        arch = again(arch)
-    return arch

@@ -2,36 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
-
-import numpy as np
+from collections.abc import Sequence
+from dataclasses import replace
 
 from nasrec.arch import Arch
 from nasrec.data.features import Features
-from nasrec.liveness import network
-from nasrec.nas.evolution import fresh
 from nasrec.nas.retrain import penalties_of, train_all, trained_value
 from nasrec.nas.run import SearchRun
-from nasrec.space import Space
-
-
-@dataclass(frozen=True)
-class Finalist:
-    """An architecture that is trained from scratch.
-
-    `number` is its place among those that the search scored, None where it was not; `parent` the finalist that it is
-    mutated from, None for those of the search and for random ones.
-    """
-
-    arch: Arch
-    number: int | None
-    parent: int | None
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return {"arch": self.arch.to_json(), "number": self.number, "parent": self.parent}
+from nasrec.offspring import Finalist, add_finalists
 
 
 def refined(run: SearchRun, features: Features, best: Sequence[tuple[int, Arch]]) -> list[Finalist]:
@@ -61,30 +39,3 @@ def _order(run: SearchRun, features: Features, finalists: Sequence[Finalist]) ->
     penalties = penalties_of(run, archs, features)
     found = train_all(run, archs, [(place, rate, seed) for place in range(len(archs))])
     return sorted(range(len(archs)), key=lambda place: trained_value(found[place, rate, seed], penalties[place]))
-
-
-def add_finalists(finalists: list[Finalist], parents: Sequence[int | None], space: Space, seed: int) -> None:
-    """Append a finalist for each of `parents`: one or two mutations away from it, or a random one for None.
-
-    A known network is mutated or drawn again; where the space has no other one (`FRESH_TRIES`), none is appended.
-    """
-    seen = {network(finalist.arch) for finalist in finalists}
-    for parent in parents:
-        rng = np.random.default_rng([seed, len(finalists), 2])  # the search has [seed, n] and [seed, n, 1]
-        arch = _drawn(space, rng, None if parent is None else finalists[parent].arch, seen)
-        if network(arch) not in seen:
-            seen.add(network(arch))
-            finalists.append(Finalist(arch, None, parent))
-
-
-def _drawn(space: Space, rng: np.random.Generator, parent: Arch | None, seen: Collection[Arch]) -> Arch:
-    arch = space.sample(rng)  # for a child as well: published searches depend on the order of draws
-    if parent is not None:
-        arch = parent
-        for _ in range(int(rng.integers(1, 3))):
-            arch = space.mutate(arch, rng)
-
-    def again(known: Arch) -> Arch:
-        return space.sample(rng) if parent is None else space.mutate(known, rng)
-
-    return fresh(arch, again, lambda arch: network(arch) in seen)

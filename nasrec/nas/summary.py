@@ -8,8 +8,8 @@ from typing import Any
 
 from nasrec.data.prepared import Prepared
 from nasrec.hardware import counts_of, workload_of
-from nasrec.nas.refine import Finalist
 from nasrec.nas.run import SearchRun
+from nasrec.offspring import Finalist
 from nasrec.run_data import described
 
 SUMMARY_FORMAT = "nasrec.search_summary"

@@ -70,6 +70,15 @@ def test_a_space_without_lossless_chips_is_judged_as_well() -> None:
     assert sorted((loss, *chips.costs[place]) for place, loss in found) == sorted(useful[one] for one in front(useful))
 
 
+def test_where_no_chip_is_useful_the_least_log_loss_is_kept() -> None:
+    chips = made_up_chips(0)
+    few = chips.genes["adc_bits"] < 6
+    chips = CostedChips({name: each[few] for name, each in chips.genes.items()}, chips.costs[few], chips.lossless[few])
+    losses = [rounding_loss(chips.choice(place)) for place in range(len(chips))]
+    found = judged_chips(chips, rounding_loss, min(losses))
+    assert found and {loss for _, loss in found} == {min(losses)}
+
+
 @pytest.mark.parametrize("limit_m2", [None, 3e-6, 1e-12])
 def test_trials_move_to_the_best_chip_with_the_same_numbers(limit_m2: float | None) -> None:
     small = replace(FULL, blocks=1, dense_widths=(16, 32), weight_bits=(4, 8), input_bits=(4, 8))

@@ -1,4 +1,4 @@
-"""Which architectures a refinement adds, without training them; the rest is in test_search_run."""
+"""Which architectures a refinement adds, without training them; the rest is in test_search_run and test_codesign."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 
 from nasrec.arch import Arch
 from nasrec.liveness import network
-from nasrec.nas.refine import Finalist, add_finalists
+from nasrec.offspring import Finalist, add_finalists
 from nasrec.space import Space
 
 FOUR = Space("four", 1, dense_ops=("fc",), sparse_ops=("efc",), dense_widths=(16,), sparse_widths=(16,))  # dsi, fm
