@@ -102,7 +102,14 @@ def _text(series: pl.Series, column: Column, place: str, first: int) -> pl.Serie
         return series.cast(pl.Int64, strict=False).cast(pl.String)
     if series.dtype == pl.Binary:
         series = _decoded(series, pl.String(), column, place, first)
+    if isinstance(series.dtype, pl.Datetime):
+        return series.dt.to_string(_moment_format(series.dtype))
     return _without_empty(series.cast(pl.String))
+
+
+def _moment_format(dtype: pl.Datetime) -> str:
+    """How a moment is written: the same for any unit of its column, without digits that say nothing."""
+    return "%Y-%m-%d %H:%M:%S%.f" + ("" if dtype.time_zone is None else "%:z")
 
 
 def _has_text(dtype: pl.DataType) -> bool:
@@ -193,6 +200,8 @@ def _lists_of_text(lists: pl.Series, column: Column, place: str, first: int) -> 
         return lists.list.eval(pl.element().cast(pl.Int64, strict=False).cast(pl.String))
     if inner == pl.Binary:
         return _decoded(lists, pl.List(pl.String), column, place, first)
+    if isinstance(inner, pl.Datetime):
+        return lists.list.eval(pl.element().dt.to_string(_moment_format(inner)))
     return lists.cast(pl.List(pl.String))
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import Literal
 
 import polars as pl
 import pytest
@@ -288,6 +290,18 @@ def test_other_types_of_text_and_lists(tmp_path: Path) -> None:
     assert typed(tmp_path, 'kind = "category"', pl.Series(["a", None], dtype=pl.Enum(["a"]))) == ["a", None]
     assert typed(tmp_path, 'kind = "category"', pl.Series([True, None])) == ["true", None]
     assert typed(tmp_path, 'kind = "category"', pl.Series([None], dtype=pl.Null)) == [None]
+
+
+@pytest.mark.parametrize("unit", ["ms", "us", "ns"])
+def test_a_moment_is_one_category_whatever_its_columns_unit(tmp_path: Path, unit: Literal["ms", "us", "ns"]) -> None:
+    moments = [datetime(2014, 10, 21, 5), datetime(2014, 10, 21, 5, 0, 0, 250_000)]
+    written = ["2014-10-21 05:00:00", "2014-10-21 05:00:00.250"]
+    values = pl.Series([*moments, None], dtype=pl.Datetime(unit))
+    assert typed(tmp_path, 'kind = "category"', values) == [*written, None]
+    lists = pl.Series([moments, None], dtype=pl.List(pl.Datetime(unit)))
+    assert typed(tmp_path, 'kind = "bag"', lists) == [written, None]
+    zoned = values[:1].dt.replace_time_zone("UTC").dt.convert_time_zone("Asia/Tokyo")
+    assert typed(tmp_path, 'kind = "category"', zoned) == ["2014-10-21 14:00:00+09:00"]
 
 
 AVAZU = """
