@@ -19,8 +19,10 @@ void write_table(const CrossbarTables& shape, const uint16_t* levels, int64_t st
     const Entries index = Entries{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15} + static_cast<uint16_t>(first);
     Entries sum = {};
     for (int64_t r = 0; r < count; ++r) {
+      // A byte that saturates does not tell larger levels apart, whose products may be too large for 16 bits.
+      const uint16_t level = shape.planes == 1 && levels[r * stride] > 255 ? 255 : levels[r * stride];
       sum += ((index >> static_cast<uint16_t>(r * shape.dac_bits)) & (static_cast<uint16_t>(digit) + Entries{})) *
-             levels[r * stride];
+             level;
     }
     if (shape.planes == 2) {
       const auto mask = static_cast<uint16_t>((1 << shape.low_bits) - 1);  // of its own: GCC -O0 adds no int to 16 bits

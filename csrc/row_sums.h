@@ -54,7 +54,7 @@ inline void add_row(const Entry* begin, const Entry* end, const Gradients& from,
   for (const Entry* entry = begin + 1; entry < end; ++entry) {
     sum += weighted<kWeighted>(from, *entry, load_first(gradient_of<kWeighted>(from, *entry) + d, dim - d));
   }
-  store(value + d, sum);
+  store_first(value + d, dim - d, sum);  // what is beyond stays 0, whatever an infinite weight makes of nothing
 }
 
 // Into the first-level cache: what the first lookups from an entry on, at most `count`, will read.

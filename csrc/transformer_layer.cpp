@@ -17,6 +17,7 @@ constexpr int64_t kSamples = 8;  // that a thread takes at a time
 constexpr int kVectors = 2;      // of rows that are worked on together
 constexpr int kOutputs = 4;      // of a linear map that are worked on together
 constexpr float kSafe = 50.0f;   // scores up to it need no maximum taken from them: no sum of their powers overflows
+constexpr float kSafeValue = 0x1p76f;  // and none of them times values, whose sum is no larger than this
 
 // multiply_add as a value.
 struct Fused {
@@ -77,14 +78,15 @@ inline void normalise(float* x, int64_t width, int64_t stride, const float* weig
   }
 }
 
-// Whether no score of a head of two numbers can be beyond kSafe: by the largest numbers of its queries and keys; false
-// where one is infinite or none.
-inline bool is_safe(const float* q, const float* k, int64_t rows, int64_t stride) {
+// Whether no score of a head of two numbers can be beyond kSafe, by the largest numbers of its queries and keys, and no
+// sum of its values weighted by powers of such scores is infinite; false where a number is infinite or none.
+inline bool is_safe(const float* q, const float* k, const float* v, int64_t rows, int64_t stride) {
   float bound = 0.0f;
+  bool small = true;
   for (int64_t d = 0; d < 2; ++d) {
-    float most[2];
-    for (int part = 0; part < 2; ++part) {
-      const float* const from = (part == 0 ? q : k) + d * stride;
+    float most[3];
+    for (int part = 0; part < 3; ++part) {
+      const float* const from = (part == 0 ? q : part == 1 ? k : v) + d * stride;
       Floats largest = {}, strange = {};
       for (int64_t i = 0; i < rows; i += kLanes) {
         const Floats value = load_first(from + i, rows - i < kLanes ? rows - i : kLanes);
@@ -97,8 +99,9 @@ inline bool is_safe(const float* q, const float* k, int64_t rows, int64_t stride
       }
     }
     bound += most[0] * most[1];
+    small = small && most[2] * static_cast<float>(rows) <= kSafeValue;
   }
-  return bound <= kSafe;
+  return small && bound <= kSafe;
 }
 
 // Queries of `Vectors` registers of rows over all keys, heads of two numbers, scores that are safe.
@@ -160,7 +163,7 @@ inline void attend(const float* q, const float* k, const float* v, int64_t rows,
 // One head; q, k, v and out: [dim][stride].
 inline void attend_head(const float* q, const float* k, const float* v, int64_t rows, int64_t dim, int64_t stride,
                         float* scores, float* out) {
-  const bool safe = dim == 2 && is_safe(q, k, rows, stride);
+  const bool safe = dim == 2 && is_safe(q, k, v, rows, stride);
   for_rows(stride, [&](auto vectors, int64_t i) {
     if (safe) attend_safe<vectors.value>(q + i, k, v, rows, stride, out + i);
     else attend<vectors.value>(q + i, k, v, rows, dim, stride, scores, out + i);

@@ -14,6 +14,7 @@ from pimsim.chip import RANGES, Chip
 from pimsim.errors import InputError
 from pimsim.files import read_text, write_text
 from pimsim.presets import PRESETS, preset
+from pimsim.quantity import MM2
 from pimsim.tables import Layout, TablePlan, Tier
 
 OPTION_KEYS: dict[str, str] = {
@@ -22,8 +23,8 @@ OPTION_KEYS: dict[str, str] = {
     "readout.active_rows": "active_rows", "readout.encoding": "encoding", "readout.flip": "flip",
     "readout.pairs": "pairs", "readout.zero_skipping": "zero_skipping", "interconnect.topology": "interconnect"}
 """Keys of a chip file and the options of `Chip.with_options` that they set."""
-_OTHER_KEYS = ("tiles", "node_nm", "mapping.copies", "mapping.budget_crossbars", "tables.tier", "tables.hot_share",
-               "tables.replicas", "tables.layout")
+_OTHER_KEYS = ("preset", "tiles", "node_nm", "mapping.copies", "mapping.budget_crossbars", "mapping.budget_area_mm2",
+               "tables.tier", "tables.hot_share", "tables.replicas", "tables.layout")
 _WORDS = {"adc_bits": "lossless", "active_rows": "all"}  # written where the option is None
 
 
@@ -41,6 +42,7 @@ AdcBits: TypeAlias = Annotated[int, _within("adc_bits")]
 ColumnsPerAdc: TypeAlias = Annotated[int, _within("columns_per_adc")]
 ActiveRows: TypeAlias = Annotated[int, _within("active_rows")]
 Copies: TypeAlias = Annotated[int, Field(ge=1, le=65536)]
+Area: TypeAlias = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 
 
 class Keys(BaseModel):
@@ -80,6 +82,7 @@ class _Interconnect(Keys):
 class _Mapping(Keys):
     copies: Copies | Literal["budget"] = 1
     budget_crossbars: Annotated[int, Field(ge=1)] | None = None
+    budget_area_mm2: Area | None = None
 
 
 class _Tables(Keys):
@@ -136,7 +139,9 @@ def placing_of(file: ChipFile, where: str) -> dict[str, Any]:
         plan = TablePlan(**file.tables.model_dump())
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
-    return {"copies": file.mapping.copies, "budget_crossbars": file.mapping.budget_crossbars, "tables": plan}
+    mapping = file.mapping
+    area = {} if mapping.budget_area_mm2 is None else {"budget_area_m2": mapping.budget_area_mm2 * MM2}
+    return {"copies": mapping.copies, "budget_crossbars": mapping.budget_crossbars, **area, "tables": plan}
 
 
 def _file_named(name: str, settings: Sequence[str]) -> ChipFile:
@@ -194,7 +199,7 @@ def _with_settings(data: dict[str, Any], settings: Sequence[str]) -> dict[str, A
     """`data` with settings of the form key=value laid over it; a value that is no TOML is taken as a word."""
     for setting in settings:
         key, equals, text = setting.partition("=")
-        if not equals or not (key in OPTION_KEYS or key in (*_OTHER_KEYS, "preset")):
+        if not equals or not (key in OPTION_KEYS or key in _OTHER_KEYS):
             allowed = ", ".join([*_OTHER_KEYS, *OPTION_KEYS])
             raise InputError(f"--set {setting}: allowed: key=value with a key of {allowed}")
         try:
@@ -223,12 +228,16 @@ def checked(model: type[_Model], data: Mapping[str, Any], where: str) -> _Model:
     if error["type"] == "missing":
         raise InputError(f"{where}: key '{names}' is missing")
     allowed = _allowed(names) or error["msg"]
+    if error["type"] in ("list_type", "too_short"):
+        allowed = f"a list of one or more{f', {allowed}' if _allowed(names) else ''}"
     raise InputError(f"{where}: key '{names}' is {error['input']!r}, allowed: {allowed}")
 
 
 def _allowed(key: str) -> str:
     """What a numeric option may be, from its range; empty for other keys."""
     name = ".".join(key.removeprefix("chip.").split(".")[:2])
+    if name == "tiles":
+        return 'whole numbers from 1 to 1000000, or "sized"'
     option = OPTION_KEYS.get(name, "")
     if option not in RANGES:
         return ""

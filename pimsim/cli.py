@@ -166,7 +166,7 @@ def _how(chip: str, settings: list[str] | None, copies: int | None, chips: int, 
     """The settings of `evaluate` that options and the chip's file ask for."""
     placing = placing_named(chip, settings or ())
     if copies is not None:
-        placing |= {"copies": copies, "budget_crossbars": None}
+        placing |= {"copies": copies, "budget_crossbars": None, "budget_area_m2": None}
     return {**placing, "chips": chips, "dram": dram, "dram_tables": dram_table or (), "gating": _gating(gating),
             "arrival_rate_hz": arrival_rate, "execution": _execution(execution), "updates_per_day": updates_per_day}
 

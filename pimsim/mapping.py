@@ -223,7 +223,7 @@ def crossbar_budget(mapping: Mapping, chip: Chip, crossbars: Count | None, area_
     if crossbars is not None and area_m2 is not None:
         raise InputError("budget_crossbars and budget_area_m2 are both given, allowed: one of them")
     if crossbars is not None:
-        if np.any(np.less(crossbars, 1)):
+        if not (np.issubdtype(np.asarray(crossbars).dtype, np.integer) and np.all(np.greater_equal(crossbars, 1))):
             raise InputError(f"budget_crossbars is {crossbars!r}, allowed: whole numbers from 1 up")
         return crossbars
     tables = mapping.in_tiles - mapping.in_matrices
@@ -279,7 +279,8 @@ def _check_settings(workload: Workload, chip: Chip, copies: Any, chips: Any) -> 
     if isinstance(copies, str):
         known = copies == "budget"
     else:
-        known = copies >= 1 if type(copies) is int else bool(np.all(np.greater_equal(copies, 1)))
+        whole = np.issubdtype(np.asarray(copies).dtype, np.integer)
+        known = whole and bool(np.all(np.greater_equal(copies, 1)))
     if not known:
         raise InputError(f"copies is {copies!r}, allowed: a whole number from 1 up, or 'budget'")
     if isinstance(chips, bool) or not isinstance(chips, int) or chips < 1:

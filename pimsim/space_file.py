@@ -11,6 +11,7 @@ from pimsim.chip_file import (
     OPTION_KEYS,
     ActiveRows,
     AdcBits,
+    Area,
     CellBits,
     ChipFile,
     ColumnCount,
@@ -63,7 +64,7 @@ class _Interconnect(Keys):
 
 class _Mapping(Keys):
     copies: _Axis[Copies] = None
-    budget_area_mm2: _Axis[Annotated[float, Field(gt=0.0, allow_inf_nan=False)]] = None
+    budget_area_mm2: _Axis[Area] = None
 
 
 class _SpaceFile(Keys):

@@ -240,6 +240,9 @@ class Workload:
         for op in self.ops:
             if op.name in seen:
                 raise InputError(f"workload {self.name}: two ops are named {op.name!r}, names must differ")
+            if not isinstance(op.after, tuple):
+                raise InputError(f"workload {self.name}, op {op.name}: field 'after' is {op.after!r}, "
+                                 "allowed: a tuple of names of earlier ops")
             for needed in op.after:
                 if needed not in seen:
                     raise InputError(f"workload {self.name}, op {op.name}: field 'after' has {needed!r}, "

@@ -14,6 +14,7 @@ LINE_BYTES = 64  # of a cache line
 HUGE_PAGE_BYTES = 2 << 20
 GROUP = 16  # codes that the kernel reads at a time: rows are padded to that
 SCALE_BIAS_BYTES = 8
+LARGEST = 3.4e38  # of a value, and of a row's spread: what float32 holds, less its rounding
 ROWS_AT_A_TIME = 4096  # while quantising, so that the float64 copy stays small
 
 
@@ -56,8 +57,8 @@ def quantize_rows(table: Floats, bits: int) -> QuantizedRows:
 
     `bits`: 8 or 4. bias = the row's minimum, scale = (maximum - minimum) / (2^bits - 1), or 1 where all values of a row
     are equal. No value moves by more than scale / 2 and the rounding of float32. ValueError for other bits, another
-    number of dimensions, or a row with a value that is not finite. Row-wise quantisation: Guan et al., "Post-training
-    4-bit quantization on embedding tables", arXiv 1911.02079.
+    number of dimensions, a row with a value that is not finite or with a spread beyond float32. Row-wise quantisation:
+    Guan et al., "Post-training 4-bit quantization on embedding tables", arXiv 1911.02079.
     """
     if bits not in (8, 4):
         raise ValueError(f"bits: {bits!r}, allowed: 8 or 4")
@@ -71,6 +72,10 @@ def quantize_rows(table: Floats, bits: int) -> QuantizedRows:
         finite = np.isfinite(values).all(1)
         if not finite.all():
             raise ValueError(f"table: row {start + int(finite.argmin())} has a value that is not finite")
+        fits = np.maximum(np.abs(values).max(1), np.ptp(values, axis=1)) < LARGEST  # so does each code times the scale
+        if not fits.all():
+            beyond = f"a value, or a difference of two, of {LARGEST:.4g} or more"
+            raise ValueError(f"table: row {start + int(fits.argmin())} has {beyond}, too much for float32")
         here = slice(start, start + len(values))
         result.scale_bias[here, 1] = values.min(1)
         spread = (values.max(1) - result.bias[here]) / largest

@@ -33,7 +33,8 @@ def flat_bags(ids: Tensor, offsets: Tensor | None) -> tuple[Tensor, Tensor]:
 
 
 def bags_of_tables(ids: Tensor, offsets: Tensor | None, rows: Sequence[int]) -> list[tuple[Tensor, Tensor]]:
-    """Per table its ids and the sizes of its bags; IndexError where an id is not in its table."""
+    """Per table its ids and the sizes of its bags; errors as the kernels have them (`nasrec.kernels.embedding_bag`)."""
+    _check_bags(ids, offsets, len(rows))
     flat, places = flat_bags(ids, offsets)
     batch = (len(places) - 1) // len(rows)
     tables = []
@@ -46,6 +47,30 @@ def bags_of_tables(ids: Tensor, offsets: Tensor | None, rows: Sequence[int]) -> 
             raise IndexError(f"table {table}, position {position}: id {int(own[bad[0]])} is not in 0..{count - 1}")
         tables.append((own, edges.diff()))
     return tables
+
+
+def _check_bags(ids: Tensor, offsets: Tensor | None, tables: int) -> None:
+    for name, given, dimensions in (("ids", ids, 2 if offsets is None else 1), ("offsets", offsets, 1)):
+        if given is not None and given.dtype != torch.int64:
+            raise TypeError(f"{name}: dtype {str(given.dtype).removeprefix('torch.')}, expected int64")
+        if given is not None and given.dim() != dimensions:
+            raise ValueError(f"{name}: shape {tuple(given.shape)}, expected {dimensions} dimensions")
+    if offsets is None:
+        if ids.shape[1] != tables:
+            raise ValueError(f"ids: shape {tuple(ids.shape)}, expected {(ids.shape[0], tables)}")
+        return
+    if len(offsets) == 0 or (len(offsets) - 1) % tables:
+        raise ValueError(f"offsets: {len(offsets)} numbers, expected tables * batch + 1 with {tables} tables")
+    if int(offsets[0]) != 0:
+        raise ValueError(f"offsets[0]: {int(offsets[0])}, expected 0")
+    bad = ((offsets.diff() < 0) | (offsets[1:] > len(ids))).nonzero()
+    if len(bad):
+        place = int(bad[0]) + 1
+        allowed = f"{int(offsets[place - 1])}..{len(ids)}"
+        raise ValueError(f"offsets[{place}]: {int(offsets[place])}, expected {allowed}")
+    if int(offsets[-1]) != len(ids):
+        last = len(offsets) - 1
+        raise ValueError(f"offsets[{last}]: {int(offsets[-1])}, expected the number of ids, {len(ids)}")
 
 
 def look_up(tables: Sequence[Tensor], ids: Tensor, offsets: Tensor | None, pooling: str) -> Tensor:

@@ -2,7 +2,7 @@
 
 Each has an implementation for every device and precision (the compiled kernel where it takes the input, torch's own
 operators elsewhere), a fake one that gives shapes only (symbolic ones too), and a gradient that is an operator itself,
-`<name>_backward`. Gradients can be taken once. Importing this module does nothing but open the namespace.
+`<name>_backward`. Gradients can be taken once, backwards. Importing this module does nothing but open the namespace.
 """
 
 from __future__ import annotations
@@ -14,8 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch._ops import OpOverload
-from torch.autograd import Function
-from torch.autograd.function import once_differentiable
+from torch.autograd import Function, forward_ad
 from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 
 LIBRARY = torch.library.Library("nasrec", "FRAGMENT")  # type: ignore[no-untyped-call]
@@ -100,9 +99,10 @@ class KernelOp:
                 return forward(*inputs)
 
             @staticmethod
-            @once_differentiable
             def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
-                return gradients(ctx, grad, backward)
+                # Under create_graph the registered operator, whose gradient says that there is none: the function
+                # alone would leave it out, and torch.autograd.function.once_differentiable where grad is constant.
+                return gradients(ctx, grad, slope if torch.is_grad_enabled() else backward)
 
         self._forward = forward
         self._apply: Callable[..., Tensor] = Eager.apply
@@ -113,11 +113,18 @@ class KernelOp:
         if is_traced(inputs[0]):
             result: Tensor = self.operator(*inputs)
             return result
+        if forward_ad._current_level >= 0:
+            self._refuse_tangents(inputs)
         if torch.is_grad_enabled():
             for x in inputs[: self._count]:
                 if x.requires_grad:
                     return self._apply(*inputs)
         return self._forward(*inputs)
+
+    def _refuse_tangents(self, inputs: Sequence[Any]) -> None:
+        for x in inputs[: self._count]:
+            if forward_ad.unpack_dual(x).tangent is not None:  # type: ignore[no-untyped-call]
+                raise NotImplementedError(f"{self.operator}: no derivative in forward mode, it would be taken for 0")
 
 
 def array(x: Tensor) -> np.ndarray[Any, Any]:

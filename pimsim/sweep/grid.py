@@ -77,8 +77,8 @@ class Block:
     def designs(self, chosen: NDArray[np.intp]) -> Columns:
         """Axes and figures of some of the designs that can exist."""
         flat = chosen if self.kept is None else self.kept.take(chosen)
-        where = np.unravel_index(flat, self.shape)
-        return {name: self._all(name)[where] for name in (*self.axes, *self.figures)}
+        where = np.unravel_index(flat, self.shape) if self.shape else np.zeros(len(flat), np.intp)
+        return {name: np.atleast_1d(self._all(name))[where] for name in (*self.axes, *self.figures)}
 
     def _all(self, name: str) -> NDArray[Any]:
         return np.broadcast_to(self.figures[name] if name in self.figures else self.axes[name], self.shape)
@@ -91,7 +91,7 @@ def evaluate_block(workload: Workload, chip: Chip, axes: Axes, figures: tuple[st
     placing = {name: value for name, value in settings.items() if name not in _RUNNING}
     running = {name: value for name, value in settings.items() if name in _RUNNING}
     if "copies" in given:
-        placing |= {"copies": given["copies"], "budget_crossbars": None}
+        placing |= {"copies": given["copies"], "budget_crossbars": None, "budget_area_m2": None}
     if "budget_area_m2" in given:
         placing |= {"copies": "budget", "budget_crossbars": None, "budget_area_m2": given["budget_area_m2"]}
     if isinstance(placing.get("copies"), str) and chip.interconnect == "flat":

@@ -137,6 +137,13 @@ def test_quantize_rows_refuses() -> None:
         kernels.quantize_rows(np.ones((2, 2), np.float32), 2)
     with pytest.raises(ValueError, match="row 4097 has a value that is not finite"):
         kernels.quantize_rows(np.where(np.arange(5000)[:, None] == 4097, np.nan, 1).astype(np.float32), 8)
+    for row in ([-3e38, 3e38], [1e39, 1e39], [-1e39, 0.0]):
+        with pytest.raises(ValueError, match=r"row 1 has a value, or a difference of two, of 3\.4e\+38 or more"):
+            kernels.quantize_rows(np.array([[0.0, 1.0], row]), 8)
+    widest = np.array([[-1.6e38, 0, 1.6e38]], np.float32)
+    for bits in (4, 8):
+        found = kernels.quantize_rows(widest, bits).dequantize()
+        assert np.abs(found - widest).max() <= 3.2e38 / (2**bits - 1) / 2 * 1.001
     assert kernels.quantize_rows(np.ones((0, 3), np.float32), 4).dequantize().shape == (0, 3)
 
 

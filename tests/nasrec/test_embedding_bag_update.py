@@ -61,6 +61,16 @@ def test_coalesce(case) -> None:
     assert exact.square == pytest.approx(square)
 
 
+@pytest.mark.parametrize("dim", [3, 8, 20, 24])
+def test_an_infinite_weight_makes_no_nan(dim: int) -> None:
+    """Not out of the registers' lanes beyond a row's end either."""
+    weights = np.array([[np.inf], [1]], np.float32)
+    how = {"weights": weights, "pooling": "sum"}
+    ids, grad = np.array([[1], [2]]), np.ones((2, 1, dim), np.float32)
+    for found in on_every_machine(lambda: kernels.embedding_bag_coalesce([4], ids, None, grad, **how)):
+        assert found.square == np.inf and (found.of_table(0)[1] == weights).all()
+
+
 def start(rows: list[int], dim: int, optimizer: str, kind: type = np.float32) -> tuple[list, list | None]:
     """Tables of ones and states of a quarter."""
     tables = [np.ones((count, dim), kind) for count in rows]

@@ -114,6 +114,18 @@ def test_on_both_sides_of_the_bound_up_to_which_no_maximum_is_taken(bound: float
         np.testing.assert_allclose(got, expected, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("size", [1e20, 1e22, 1e25, 1e30])
+def test_values_that_the_powers_of_scores_would_make_infinite(size: float) -> None:
+    """Heads of two numbers, scores up to 40 log 2, values of any size that the output's weights undo."""
+    x = np.array([[[5, 5, 5], [1, 2, 3]]], np.float32)
+    weights = TransformerWeights(*(np.zeros_like(part) for part in weights_of(np.random.default_rng(0), 2, 2)))
+    unit, one = np.eye(2, dtype=np.float32), np.ones(2, np.float32)
+    qkv = np.concatenate([unit * np.float32(1.1), unit * np.float32(1.1), unit * np.float32(size)])
+    weights = weights._replace(qkv_weight=qkv, out_weight=unit / np.float32(size), norm1_weight=one, norm2_weight=one)
+    for got in on_each_kind(lambda: transformer_layer(x, weights, 1, EPS)):
+        np.testing.assert_allclose(got, in_float64(x, weights, 1), rtol=0, atol=1e-4)
+
+
 @pytest.mark.parametrize("bits", [0x7FC00000, 0x7FC00001, 0xFFC001FF])
 @pytest.mark.parametrize("size", [0.1, 1000.0])
 def test_does_not_hide_what_is_not_a_number(bits: int, size: float) -> None:

@@ -73,7 +73,7 @@ def test_bad_chip_files_are_refused(text: str, message: str, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(("setting", "message"), [
-    ("crossbar.row=3", "--set crossbar.row=3: allowed: key=value with a key of tiles, node_nm, mapping.copies"),
+    ("crossbar.row=3", "--set crossbar.row=3: allowed: key=value with a key of preset, tiles, node_nm, mapping.copies"),
     ("crossbar.rows", "--set crossbar.rows: allowed: key=value"),
     ("crossbar.rows=0", "chip isaac: key 'crossbar.rows' is 0"),
     ("crossbar.rows=many", "chip isaac: key 'crossbar.rows' is 'many'"),
@@ -168,6 +168,9 @@ def test_a_file_says_how_to_place(tmp_path: Path) -> None:
         "copies": 1, "budget_crossbars": None, "tables": TablePlan("in_crossbar", layout="grouped")}
     with pytest.raises(InputError, match="allowed here: a whole number"):
         copies_named(str(path))
+    path.write_text(path.read_text().replace("budget_crossbars = 40", "budget_area_mm2 = 2.0"))
+    assert placing_named(str(path)) == {"copies": "budget", "budget_crossbars": None, "budget_area_m2": 2e-6,
+                                        "tables": TablePlan("split", 0.25, 2)}
     with pytest.raises(InputError, match=r"isaac: tables\.layout is 'grouped', allowed with tier 'bank'"):
         placing_named("isaac", ["tables.layout=grouped"])
     with pytest.raises(InputError, match=r"key 'tables\.hot_share' is 2"):

@@ -99,6 +99,9 @@ def test_a_chip_of_fixed_size_is_its_own_budget() -> None:
 
 @pytest.mark.parametrize(("settings", "message"), [
     ({"copies": "all"}, "copies is 'all', allowed: a whole number from 1 up, or 'budget'"),
+    ({"copies": 2.5}, "copies is 2.5, allowed: a whole number from 1 up, or 'budget'"),
+    ({"copies": True}, "copies is True, allowed: a whole number from 1 up, or 'budget'"),
+    ({"copies": "budget", "budget_crossbars": 99.5}, "budget_crossbars is 99.5, allowed: whole numbers"),
     ({"copies": "budget"}, "needed: budget_crossbars or budget_area_m2"),
     ({"copies": 2, "budget_crossbars": 100}, "a budget is given with copies 2"),
     ({"copies": "budget", "budget_crossbars": 0}, "budget_crossbars is 0"),

@@ -94,6 +94,24 @@ def test_both_sides_of_a_full_byte(sum_of_cells: int, top: int, isa: str) -> Non
         assert (got == min(sum_of_cells, top)).all()
 
 
+@pytest.mark.parametrize(("fraction_bits", "dac_bits", "code"), [(6, 4, 8), (8, 2, 2), (8, 1, 1), (8, 4, 15)])
+@pytest.mark.parametrize(("adc_bits", "adc_step"), [(1, 1), (2, 1), (1, 3)])
+def test_levels_whose_sums_are_beyond_16_bits(
+    fraction_bits: int, dac_bits: int, code: int, adc_bits: int, adc_step: int, isa: str
+) -> None:
+    """Cells of 8 bits at half their range, with fractions: two give a sum of 2^15 and more, which is clipped.
+
+    A weight of 0 is a cell of 128, whose sum is taken off digitally; one digit of each code is not 0.
+    """
+    way = Arithmetic(16, 8, dac_bits, adc_bits, adc_step=adc_step, flip=False)
+    matrix = ProgrammedMatrix(np.zeros((16, 8), np.int64), 8, way, devices=Devices(0.001, fraction_bits=fraction_bits))
+    codes = np.zeros((70, 16), np.int64)
+    codes[:, :2] = code
+    clipped = ((1 << adc_bits) - 1) * adc_step
+    for implementation in ("kernel", "count", "reference"):  # the kernel chooses look-ups where they hold these sums
+        assert (matrix.multiply(codes, 8, implementation=implementation) == clipped - 2 * code * 128).all()
+
+
 def test_offset_by_hand(isa: str) -> None:
     """Sums 0..8, offset 2, step 2, 2 bits: codes 0 0 0 1 1 2 2 3 3 (half up) count as 2 code + 2.
 

@@ -63,6 +63,10 @@ def test_a_space_of_words_alone() -> None:
     for name, found in (("differential", first), ("offset", second)):
         chip = SIZED.with_options(encoding=name, flip=False)
         assert evaluate(WORKLOAD, chip, copies="budget", budget_area_m2=5e-6).latency_s == found
+    front, count = sweep_to_front(WORKLOAD, space, objectives=("latency_s",))
+    assert count == 2 and front["latency_s"].tolist() == [min(first, second)]
+    none, count = sweep_to_front(WORKLOAD, Space(SIZED, {}))
+    assert count == 1 and none["energy_j"].tolist() == [evaluate(WORKLOAD, SIZED).energy_j]
 
 
 def test_the_front_does_not_depend_on_the_number_of_workers() -> None:
@@ -156,6 +160,9 @@ def test_a_space_file_with_words_and_settings(tmp_path: Path) -> None:
     ('["isaac", "puma"]', '["isaac", "pumas"]', "'pumas'"),
     ('["always_on"]', '["off"]', "key 'gating.0' is 'off'"),
     ("[64, 128]", "[64, 1]", "key 'crossbar.rows.1' is 1, allowed: whole numbers from 2 to 4096"),
+    ("[64, 128]", "64", "key 'crossbar.rows' is 64, allowed: a list of one or more, whole numbers from 2 to 4096"),
+    ("[64, 128]", "[]", "key 'crossbar.rows' is [], allowed: a list of one or more, whole numbers from 2 to 4096"),
+    ('tiles = "sized"', "tiles = 0", "key 'chip.tiles' is 0, allowed: whole numbers from 1 to 1000000, or \"sized\""),
     ('preset = ["isaac", "puma"]', 'preset = ["neurram"]', "chip.encoding is 'offset', allowed with pairs 'rows'"),
     ("copies = 3", "copies = 0", "key 'chip.mapping.copies"),
     ('tier = "dram"', 'tier = "dram"\nreplicas = 4', "tables.replicas is 4, allowed with tier 'dram': only 1")])

@@ -83,3 +83,10 @@ def test_a_missing_key_is_named() -> None:
     del data["ops"][0]["rows"]
     with pytest.raises(InputError, match=r"f\.json, op 0: field 'rows' is missing"):
         Workload.from_json(data, "f.json")
+
+
+@pytest.mark.parametrize("after", ["ab", ["a", "b"]])
+def test_after_is_a_tuple_of_names(after: object) -> None:
+    ops = (*(MatVec(name, 2, 2) for name in "ab"), MatVec("c", 4, 1, after=after))  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"op c: field 'after' is .*, allowed: a tuple of names of earlier ops"):
+        Workload("w", ops)

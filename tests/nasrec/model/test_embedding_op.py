@@ -161,6 +161,38 @@ def test_bad_arguments_are_named(dtype: torch.dtype) -> None:
         embedding_bag([], ids)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize(
+    ("offsets", "said"),
+    [
+        ([0, 2, 2, 4, 6], r"offsets\[4\]: 6, expected the number of ids, 7"),
+        ([1, 2, 2, 4, 7], r"offsets\[0\]: 1, expected 0"),
+        ([0, 2, 2, 4, 7, 7], r"offsets: 6 numbers, expected tables \* batch \+ 1 with 2 tables"),
+        ([0, 2, 2, 4, 9], r"offsets\[4\]: 9, expected 4\.\.7"),
+        ([0, -1, 2, 4, 7], r"offsets\[1\]: -1, expected 0\.\.7"),
+        ([0, 3, 2, 4, 7], r"offsets\[2\]: 2, expected 3\.\.7"),
+        ([], r"offsets: 0 numbers, expected tables \* batch \+ 1 with 2 tables"),
+    ],
+)
+def test_bad_offsets_are_named(dtype: torch.dtype, offsets: list[int], said: str) -> None:
+    tables, ids = [torch.ones(3, 2, dtype=dtype)] * 2, torch.zeros(7, dtype=torch.int64)
+    with pytest.raises(ValueError, match=said):
+        embedding_bag(tables, ids, torch.tensor(offsets, dtype=torch.int64))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_ids_and_offsets_of_another_kind_are_named(dtype: torch.dtype) -> None:
+    tables, ids = [torch.ones(3, 2, dtype=dtype)] * 2, torch.zeros(2, 2, dtype=torch.int64)
+    with pytest.raises(TypeError, match="ids: dtype int32, expected int64"):
+        embedding_bag(tables, ids.int())
+    with pytest.raises(TypeError, match="offsets: dtype int32, expected int64"):
+        embedding_bag(tables, ids[0], torch.tensor([0, 1, 2], dtype=torch.int32))
+    with pytest.raises(ValueError, match=r"ids: shape \(2, 1\), expected \(2, 2\)"):
+        embedding_bag(tables, ids[:, :1])
+    with pytest.raises(ValueError, match="expected 1 dimensions"):
+        embedding_bag(tables, ids, torch.tensor([0, 1, 2]))
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_fake_tensors_have_the_shape(kind: str) -> None:
     tables, ids, offsets, _, pooling = Lookup(kind, "mean").arguments()

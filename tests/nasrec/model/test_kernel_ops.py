@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 from torch._subclasses import FakeTensorMode
+from torch.autograd import forward_ad
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from nasrec import kernels
@@ -245,13 +246,21 @@ def test_modes_see_the_operator(case: Case) -> None:
 @every_case
 def test_a_second_derivative_is_refused(case: Case) -> None:
     inputs = case.inputs()
-    for how, message in (
-        (case.function, "once_differentiable"),
-        (lambda *x: case.operator(*x, *case.constants), "not differentiable again"),
-    ):
-        (slope, *_) = torch.autograd.grad(how(*inputs).square().sum(), inputs, create_graph=True)
-        with pytest.raises((RuntimeError, NotImplementedError), match=message):
-            slope.sum().backward()
+    for how in (case.function, lambda *x: case.operator(*x, *case.constants)):
+        for result in (how(*inputs).square().sum(), how(*inputs).sum()):  # of the second the kernel gets a constant
+            (slope, *_) = torch.autograd.grad(result, inputs, create_graph=True)
+            with pytest.raises(NotImplementedError, match="not differentiable again"):
+                slope.sum().backward()
+
+
+@every_case
+def test_a_derivative_in_forward_mode_is_refused(case: Case) -> None:
+    inputs = case.inputs(grad=False)
+    with forward_ad.dual_level():
+        duals = [forward_ad.make_dual(inputs[0], torch.ones_like(inputs[0])), *inputs[1:]]
+        with pytest.raises(NotImplementedError, match="forward mode"):
+            case.function(*duals)
+        assert torch.equal(case.function(*inputs), case.function(*(x.clone() for x in inputs)))
 
 
 def test_a_wrong_shape_is_named() -> None:
