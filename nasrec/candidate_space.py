@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 
 from nasrec.arch import Candidate, ChipChoice
 from nasrec.space import Space
 
+MUTATE_TRIES = 16  # draws of a mutation, before the candidate is returned as it is
 
 @dataclass(frozen=True)
 class ChipSpace:
@@ -36,19 +38,39 @@ class ChipSpace:
         return replace(chip, **{name: _pick(rng, others)})
 
 
+def _as_drawn(candidate: Candidate) -> Candidate:
+    return candidate
+
+
 @dataclass(frozen=True)
 class CandidateSpace:
-    """Architectures (with their precision) times chips."""
+    """Architectures (with their precision) times chips.
+
+    `settle` gives a drawn candidate the chip that it is judged on, say the best of those that compute the same numbers;
+    settling twice is settling once. Without, that is the drawn one.
+    """
 
     arch: Space
     chip: ChipSpace
+    settle: Callable[[Candidate], Candidate] = field(default=_as_drawn, compare=False)
 
     def sample(self, rng: np.random.Generator) -> Candidate:
-        """Draw architecture and chip independently."""
-        return Candidate(self.arch.sample(rng), self.chip.sample(rng))
+        """Draw architecture and chip independently, and settle the chip."""
+        return self.settle(Candidate(self.arch.sample(rng), self.chip.sample(rng)))
 
     def mutate(self, candidate: Candidate, rng: np.random.Generator) -> Candidate:
-        """Return `candidate` with one field changed: in its model or in its chip with equal chance."""
+        """Return `candidate` with one field changed, in its model or in its chip with equal chance, and settled.
+
+        A change that settling undoes is drawn again, `MUTATE_TRIES` times at most.
+        """
+        child = candidate
+        for _ in range(MUTATE_TRIES):
+            child = self.settle(self._changed(candidate, rng))
+            if child != candidate:
+                break
+        return child
+
+    def _changed(self, candidate: Candidate, rng: np.random.Generator) -> Candidate:
         if rng.integers(2):
             return replace(candidate, chip=self.chip.mutate(candidate.chip, rng))
         return replace(candidate, arch=self.arch.mutate(candidate.arch, rng))

@@ -4,40 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
-from typing import Any
 
 import numpy as np
 
 from nasrec.arch import Candidate, ChipChoice
 from nasrec.candidate_space import ChipSpace
 from nasrec.data.features import Features
-from nasrec.hardware import NUMERIC, CostedChips, costed_chips, workload_of
-from nasrec.search.objectives import Budget, front
+from nasrec.hardware import NUMERIC, CostedChips, costed_chips, is_lossless, workload_of
+from nasrec.search.objectives import Budget, front, targeted_costs
 
 
-def on_best_chips(
-    trials: Sequence[dict[str, Any]], space: ChipSpace, features: Features, budget: Budget
-) -> list[dict[str, Any]]:
-    """`trials` of searches, each on the best chip of `space` that computes the same numbers, so log losses stay.
+def on_best_chip(
+    candidate: Candidate, space: ChipSpace, features: Features, budget: Budget, targets: Sequence[float] | None = None
+) -> Candidate:
+    """`candidate` on the best chip of `space` that computes the same numbers as its own: its log loss is the same.
 
-    Best is the least product of energy, latency and area, among the chips within `budget` where there are any.
+    Those are all lossless chips where its own is one, else those that agree in `NUMERIC`. Best is the least product of
+    energy, latency and area, after what is above `targets` where there are any (`targeted_costs`), among the chips
+    within `budget` where any is; of equals the first of the space. Where none can be built, `candidate` as it is.
     """
-    return [_on_best_chip(trial, space, features, budget) for trial in trials]
-
-
-def _on_best_chip(trial: dict[str, Any], space: ChipSpace, features: Features, budget: Budget) -> dict[str, Any]:
-    candidate = Candidate.from_json(trial["candidate"])
-    same = replace(space, **{name: (getattr(candidate.chip, name),) for name in NUMERIC})
-    chips = costed_chips(workload_of(candidate.arch, features), asdict(same))
-    allowed = budget.allows(chips.costs)
-    products = np.log(chips.costs).sum(axis=1)
-    best = int(np.argmin(np.where(allowed, products, np.inf) if allowed.any() else products))
-    return {
-        **trial,
-        "values": [trial["values"][0], *chips.costs[best].tolist()],
-        "feasible": bool(allowed[best]),
-        "candidate": replace(candidate, chip=chips.choice(best)).to_json(),
-    }
+    lossless = is_lossless(candidate.chip)
+    if not lossless:
+        space = replace(space, **{name: (getattr(candidate.chip, name),) for name in NUMERIC})
+    chips = costed_chips(workload_of(candidate.arch, features), asdict(space))
+    same = np.flatnonzero(chips.lossless) if lossless else np.arange(len(chips))
+    if not len(same):
+        return candidate
+    allowed = same[budget.allows(chips.costs[same])]
+    pool = allowed if len(allowed) else same
+    products = np.log(chips.costs[pool]).sum(axis=1).round(9)  # so that equal products are equal, however summed
+    above = np.zeros(len(pool)) if targets is None else targeted_costs(chips.costs[pool], targets)
+    return replace(candidate, chip=chips.choice(pool[np.lexsort((products, above))[0]]))
 
 
 def judged_chips(chips: CostedChips, log_loss: Callable[[ChipChoice], float], limit: float) -> list[tuple[int, float]]:

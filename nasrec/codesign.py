@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
@@ -13,7 +14,7 @@ import torch
 
 from nasrec.arch import Candidate
 from nasrec.checkpoint import check_encoder, load_checkpoint, restore, restore_file
-from nasrec.chip_choice import on_best_chips
+from nasrec.chip_choice import on_best_chip
 from nasrec.data.keepsake import save_keepsake
 from nasrec.data.prepared import Prepared
 from nasrec.files import remove_leftovers, write_json
@@ -26,6 +27,7 @@ from nasrec.run import Run
 from nasrec.run_data import kept_encoder
 from nasrec.run_data import prepared_data as prepared_data
 from nasrec.score import CandidateScorer
+from nasrec.search.evolution import finished_trials
 from nasrec.search.objectives import OBJECTIVES, Budget
 from nasrec.search.study import abandon_unfinished, open_study, repair_journal, run_study, trials_of
 from nasrec.summary import reference_point, summarise
@@ -65,9 +67,6 @@ def codesign(run: Run) -> Path:
     }
     reference = reference_point(baselines)
     found = [trial for trials in searches[JOINT].values() for trial in trials]
-    found = on_best_chips(
-        found, run.options.candidate_space().chip, data.features, Budget(**section.budget.model_dump())
-    )
     compared = run.stage("comparison", partial(_compare_baselines, run))
     rivals = [one["log_loss"] for one in compared.values()]
     finalists = pick_finalists(found, reference, run.options.winners.finalists)
@@ -193,10 +192,17 @@ def _trained_supernet(run: Run, data: Prepared) -> Supernet:
 
 
 def _search(run: Run, strategy: str, seed: int) -> list[dict[str, Any]]:
-    """One search to its end: the trials in order. A search killed half-way goes on from its journal."""
+    """One search to its end: the trials in order. A search killed half-way goes on from its journal.
+
+    Whatever its strategy, a candidate is judged on the best chip that computes the same numbers as the drawn one.
+    """
     data = prepared_data(run)
-    section, space = run.options.search, run.options.candidate_space()
-    single = section.targets is not None
+    section, drawn = run.options.search, run.options.candidate_space()
+    budget, single = Budget(**section.budget.model_dump()), section.targets is not None
+    settle = partial(
+        on_best_chip, space=drawn.chip, features=data.features, budget=budget, targets=section.targets
+    )
+    space = replace(drawn, settle=settle)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     journal = run.folder / "search" / f"{strategy}-{seed}.journal"
     repair_journal(journal)
@@ -206,7 +212,7 @@ def _search(run: Run, strategy: str, seed: int) -> list[dict[str, Any]]:
         _trained_supernet(run, data), data.features, data.split("train"), data.split("validation"), section.score
     )
     with stage(f"search: {strategy}, seed {seed}", total=section.evaluations, unit="candidates") as progress:
-        progress(len(trials_of(study, space)))
+        progress(len(finished_trials(study)))
         run_study(
             study,
             space,
@@ -215,7 +221,7 @@ def _search(run: Run, strategy: str, seed: int) -> list[dict[str, Any]]:
             evaluations=section.evaluations,
             seed=seed,
             population=section.population,
-            budget=Budget(**section.budget.model_dump()),
+            budget=budget,
             targets=section.targets,
             reference=reference_point({name: run.stage(f"baseline-{name}", dict) for name in BASELINES}),
             progress=progress.advance,

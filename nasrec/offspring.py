@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -12,7 +12,8 @@ from nasrec.arch import Arch
 from nasrec.liveness import network
 from nasrec.space import Space
 
-FRESH_TRIES = 64  # draws for an architecture that is not known yet, before a known one is taken
+FRESH_TRIES = 64  # draws for an architecture, or a candidate, that is not known yet, before a known one is taken
+Drawn = TypeVar("Drawn")
 
 
 @dataclass(frozen=True)
@@ -39,20 +40,20 @@ def add_finalists(finalists: list[Finalist], parents: Sequence[int | None], spac
     """
     seen = {network(finalist.arch) for finalist in finalists}
     for parent in parents:
-        rng = np.random.default_rng([seed, len(finalists), 2])  # the search has [seed, n] and [seed, n, 1]
+        rng = np.random.default_rng([seed, len(finalists), 2])  # searches have [seed, n], [seed, n, 1], [seed, n, 3]
         arch = _drawn(space, rng, None if parent is None else finalists[parent].arch, seen)
         if network(arch) not in seen:
             seen.add(network(arch))
             finalists.append(Finalist(arch, None, parent))
 
 
-def fresh(arch: Arch, again: Callable[[Arch], Arch], known: Callable[[Arch], bool]) -> Arch:
-    """`arch`, put through `again` while it is `known`, `FRESH_TRIES` times at most: then a known one is returned."""
+def fresh(drawn: Drawn, again: Callable[[Drawn], Drawn], known: Callable[[Drawn], bool]) -> Drawn:
+    """`drawn`, put through `again` while it is `known`, `FRESH_TRIES` times at most: then a known one is returned."""
     for _ in range(FRESH_TRIES):
-        if not known(arch):
+        if not known(drawn):
             break
-        arch = again(arch)
-    return arch
+        drawn = again(drawn)
+    return drawn
 
 
 def _drawn(space: Space, rng: np.random.Generator, parent: Arch | None, seen: Collection[Arch]) -> Arch:

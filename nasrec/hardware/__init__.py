@@ -3,7 +3,7 @@
 from nasrec.hardware.arithmetic import arithmetic_of
 from nasrec.hardware.baseline import baseline_workload
 from nasrec.hardware.chip import chip_of, chip_to_toml, choice_from_toml
-from nasrec.hardware.chips import NUMERIC, CostedChips, costed_chips
+from nasrec.hardware.chips import NUMERIC, CostedChips, costed_chips, is_lossless
 from nasrec.hardware.cost import HardwareCost, breakdown_of, cost_of, measure, measure_workload
 from nasrec.hardware.counts import Counts, counts_of
 from nasrec.hardware.workload import EMBEDDING_BITS, workload_of
@@ -25,6 +25,7 @@ __all__ = [
     "cost_of",
     "costed_chips",
     "counts_of",
+    "is_lossless",
     "measure",
     "measure_workload",
     "workload_of",

@@ -74,8 +74,18 @@ def costed_chips(workload: Workload, values: Mapping[str, tuple[int, ...]]) -> C
             raise InputError(str(error)) from None
     genes = {name: np.concatenate(found[name]).astype(np.int64) for name in values}
     costs = np.stack([np.concatenate(found[name]) for name in _COSTS], axis=1).astype(np.float64)
+    return CostedChips(genes, costs, np.asarray(_lossless(genes)))
+
+
+def is_lossless(choice: ChipChoice) -> bool:
+    """Whether no ADC of the chip rounds, whatever it computes: all such chips compute the same numbers."""
+    return bool(_lossless(choice.to_json()))
+
+
+def _lossless(genes: Mapping[str, Any]) -> Any:
+    """For whole numbers or arrays of them."""
     readout = Arithmetic(**chip_of(ChipChoice()).arithmetic_options())
-    needed = pimsim.lossless_adc_bits(
+    bits = pimsim.lossless_adc_bits(
         genes["rows"], genes["cell_bits"], genes["dac_bits"], flip=readout.flip, encoding=readout.encoding
     )
-    return CostedChips(genes, costs, np.asarray(genes["adc_bits"] >= needed))
+    return genes["adc_bits"] >= bits

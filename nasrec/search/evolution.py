@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,10 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.trial import FrozenTrial, TrialState
 
-from nasrec.arch import Candidate
+from nasrec.arch import Arch, Candidate, ChipChoice
 from nasrec.candidate_space import CandidateSpace
+from nasrec.liveness import canonical
+from nasrec.offspring import fresh
 from nasrec.search.objectives import comparable, front
 from nasrec.search.parameters import candidate_of, distributions_of, parameters_of
 
@@ -58,7 +60,7 @@ class RegularizedEvolution(BaseSampler):
     ) -> dict[str, Any]:
         """Return the parameters of the next candidate."""
         known = [done for done in finished_trials(study) if set(search_space) <= set(done.params)]
-        rng = np.random.default_rng([self.seed, len(known)])
+        rng = np.random.default_rng([self.seed, len(known), 3])  # the supernet's steps have [seed, n], finalists 2
         return parameters_of(self.next_candidate(known, rng), self.space)
 
     def next_candidate(self, known: Sequence[FrozenTrial], rng: np.random.Generator) -> Candidate:
@@ -66,7 +68,7 @@ class RegularizedEvolution(BaseSampler):
         if len(known) < self.population:
             return self.space.sample(rng)
         parent = candidate_of(self.parent(known, rng).params, self.space)
-        return vary(parent, self.space.mutate, self.mutations, rng)
+        return vary(parent, self.space.mutate, self.mutations, rng, forms_of(known, self.space))
 
     def parent(self, known: Sequence[FrozenTrial], rng: np.random.Generator) -> FrozenTrial:
         """The trial to mutate."""
@@ -134,16 +136,28 @@ def weighted_front_member(
     return members[int(np.argmin((scaled * weights).max(axis=1)))]
 
 
-def vary(candidate: Candidate, mutate: Any, mutations: int, rng: np.random.Generator) -> Candidate:
-    """Apply `mutate` one to `mutations` times; a child equal to its parent is mutated again (a few times at most)."""
+def form_of(candidate: Candidate) -> tuple[Arch, ChipChoice]:
+    """What scoring reads of `candidate`: two with one form have one score."""
+    return canonical(candidate.arch), candidate.chip
+
+
+def forms_of(trials: Sequence[FrozenTrial], space: CandidateSpace) -> set[tuple[Arch, ChipChoice]]:
+    """The forms of the candidates of `trials`."""
+    return {form_of(candidate_of(trial.params, space)) for trial in trials}
+
+
+def vary(
+    candidate: Candidate,
+    mutate: Callable[[Candidate, np.random.Generator], Candidate],
+    mutations: int,
+    rng: np.random.Generator,
+    known: Container[tuple[Arch, ChipChoice]],
+) -> Candidate:
+    """Apply `mutate` one to `mutations` times; a child of a `known` form is mutated again (`FRESH_TRIES` at most)."""
     child = candidate
     for _ in range(1 + int(rng.integers(mutations))):
         child = mutate(child, rng)
-    for _ in range(8):
-        if child != candidate:
-            break
-        child = mutate(child, rng)
-    return child
+    return fresh(child, lambda one: mutate(one, rng), lambda one: form_of(one) in known)
 
 
 def _excess(constraints: Mapping[str, float]) -> float:

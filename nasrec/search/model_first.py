@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 from optuna.trial import FrozenTrial
 
 from nasrec.arch import Candidate, ChipChoice, Precision
 from nasrec.candidate_space import CandidateSpace
-from nasrec.search.evolution import RegularizedEvolution, tournament_winner, vary
+from nasrec.search.evolution import RegularizedEvolution, forms_of, tournament_winner, vary
 from nasrec.search.parameters import candidate_of
 
 
@@ -43,26 +42,27 @@ class ModelFirst(RegularizedEvolution):
         if len(known) - half < self.population:
             return self._redraw_hardware(model, rng)
         parent = candidate_of(self.parent(known[half:], rng).params, self.space)
-        return vary(parent, self._mutate_hardware, self.mutations, rng)
+        return vary(parent, self._mutate_hardware, self.mutations, rng, forms_of(known, self.space))
 
     def _next_model(self, known: Sequence[FrozenTrial], rng: np.random.Generator) -> Candidate:
         if len(known) < self.population:
-            return Candidate(self.space.arch.sample(rng).with_precision(self._highest), self._conventional)
+            arch = self.space.arch.sample(rng).with_precision(self._highest)
+            return self.space.settle(Candidate(arch, self._conventional))
         winner = tournament_winner(known[-self.population :], self.tournament, rng, _by_log_loss)
-        return vary(candidate_of(winner.params, self.space), self._mutate_model, self.mutations, rng)
+        parent, forms = candidate_of(winner.params, self.space), forms_of(known, self.space)
+        return vary(parent, self._mutate_model, self.mutations, rng, forms)
 
     def _mutate_model(self, candidate: Candidate, rng: np.random.Generator) -> Candidate:
-        return replace(candidate, arch=self.space.arch.mutate(candidate.arch, rng).with_precision(self._highest))
+        arch = self.space.arch.mutate(candidate.arch, rng).with_precision(self._highest)
+        return self.space.settle(Candidate(arch, candidate.chip))
 
     def _redraw_hardware(self, candidate: Candidate, rng: np.random.Generator) -> Candidate:
-        fresh = self.space.sample(rng)
-        return Candidate(candidate.arch.with_precision_of(fresh.arch), fresh.chip)
+        arch, chip = self.space.arch.sample(rng), self.space.chip.sample(rng)
+        return self.space.settle(Candidate(candidate.arch.with_precision_of(arch), chip))
 
     def _mutate_hardware(self, candidate: Candidate, rng: np.random.Generator) -> Candidate:
-        if rng.integers(2):
-            return replace(candidate, chip=self.space.chip.mutate(candidate.chip, rng))
-        mutated = self.space.arch.mutate(candidate.arch, rng)
-        return replace(candidate, arch=candidate.arch.with_precision_of(mutated))
+        mutated = self.space.mutate(candidate, rng)
+        return self.space.settle(Candidate(candidate.arch.with_precision_of(mutated.arch), mutated.chip))
 
     @property
     def _highest(self) -> Precision:

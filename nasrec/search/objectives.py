@@ -46,8 +46,12 @@ def targeted_score(values: Sequence[float], targets: Sequence[float], weight: fl
 
     `targets` are in the order of `OBJECTIVES` without log loss; a cost below its target earns nothing.
     """
-    over = [max(0.0, float(np.log2(value / target))) for value, target in zip(values[1:], targets, strict=True)]
-    return float(values[0]) + weight * sum(over)
+    return float(values[0]) + weight * float(targeted_costs(np.asarray(values[1:]), targets))
+
+
+def targeted_costs(costs: NDArray[np.float64], targets: Sequence[float]) -> NDArray[np.float64]:
+    """Doublings of `costs` [..., 3] above `targets`, added up [...]."""
+    return np.asarray(np.maximum(0.0, np.log2(costs / np.asarray(targets))).sum(axis=-1))
 
 
 def comparable(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -13,7 +13,7 @@ import optuna
 from optuna.samplers import BaseSampler, NSGAIISampler
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from nasrec.arch import Candidate
 from nasrec.candidate_space import CandidateSpace
@@ -128,13 +128,15 @@ def run_study(
             reference=reference,
         )
         trial = study.ask(fixed_distributions=distributions)
-        result = score(candidate_of(trial.params, space))
+        candidate = space.settle(candidate_of(trial.params, space))  # Optuna's own samplers do not settle
+        result = score(candidate)
         values = objective_values(result)
         if not all(map(math.isfinite, values)):  # Optuna would drop the trial, and ask for the same one for ever
             study.tell(trial, state=TrialState.FAIL)
             named = dict(zip(OBJECTIVES, values, strict=True))
             raise InputError(f"candidate {trial.number}: objectives must be finite numbers, not {named}")
         trial.set_user_attr("score", result.to_json())
+        trial.set_user_attr("chip", candidate.chip.to_json())
         for name, excess in zip(("energy_j", "latency_s", "area_m2"), (budget or Budget()).excess(result), strict=True):
             trial.set_constraint(name, excess)
         study.tell(trial, values if targets is None else targeted_score(values, targets))
@@ -152,7 +154,12 @@ def trials_of(study: optuna.Study, space: CandidateSpace) -> list[dict[str, Any]
                 "number": number,
                 "values": list(objective_values(result)),
                 "feasible": all(excess <= 0 for excess in trial.constraints.values()),
-                "candidate": candidate_of(trial.params, space).to_json(),
+                "candidate": {**candidate_of(trial.params, space).to_json(), **_judged_chip(trial)},
             }
         )
     return rows
+
+
+def _judged_chip(trial: FrozenTrial) -> dict[str, Any]:
+    """The chip that a trial was judged on, where that is told: older journals have only the drawn one, which it was."""
+    return {"chip": trial.user_attrs["chip"]} if "chip" in trial.user_attrs else {}

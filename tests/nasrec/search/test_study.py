@@ -9,12 +9,17 @@ import numpy as np
 import optuna
 import pytest
 
+from nasrec.arch import Candidate, ChipChoice
+from nasrec.candidate_space import ChipSpace
 from nasrec.errors import InputError
-from nasrec.search.evolution import vary, weighted_front_member
+from nasrec.sampling import step_arch
+from nasrec.score import Score
+from nasrec.search.evolution import form_of, vary, weighted_front_member
 from nasrec.search.model_first import ModelFirst
 from nasrec.search.objectives import Budget, hypervolume
 from nasrec.search.parameters import candidate_of, distributions_of, parameters_of
 from nasrec.search.study import SAMPLERS, abandon_unfinished, open_study, run_study, sampler_of, trials_of
+from nasrec.train_options import TrainOptions
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 REFERENCE = (0.5, 1e-3, 1e-3, 1e-3)
@@ -115,17 +120,67 @@ def test_model_first_takes_models_from_the_newest_population(space, monkeypatch:
     assert all(child in newest for child in children) and all(parent in children for parent in newest)
 
 
-def test_a_child_is_one_to_so_many_mutations_away() -> None:
+def test_a_child_is_one_to_so_many_mutations_away(space) -> None:
     rng = np.random.default_rng(0)
-    counts = [vary(0, lambda steps, _: steps + 1, 3, rng) for _ in range(200)]
+    parent = Candidate(space.arch.sample(rng), ChipChoice(copies=1))
+
+    def step(candidate: Candidate, _: np.random.Generator) -> Candidate:
+        return replace(candidate, chip=replace(candidate.chip, copies=candidate.chip.copies + 1))
+
+    counts = [vary(parent, step, 3, rng, set()).chip.copies - 1 for _ in range(200)]
     assert set(counts) == {1, 2, 3} and min(counts.count(n) for n in (1, 2, 3)) > 40
-    tried: list[int] = []
+    known = {form_of(replace(parent, chip=ChipChoice(copies=copies))) for copies in (1, 2, 3, 4)}
+    assert vary(parent, step, 1, rng, known).chip.copies == 5, "a child that is known is mutated again"
+    assert vary(parent, lambda one, _: one, 1, rng, known) == parent, "but not for ever"
 
-    def idle(candidate: int, _: np.random.Generator) -> int:
-        tried.append(candidate)
-        return candidate if len(tried) < 5 else candidate + 1
 
-    assert vary(0, idle, 1, rng) == 1 and len(tried) == 5, "a child that is its parent is mutated again"
+@pytest.mark.parametrize("sampler", ["evolution", "model_first"])
+def test_no_child_is_scored_twice(space, toy_score, sampler: str) -> None:
+    """Genes that no live part reads do not make another candidate."""
+    study = optuna.create_study(directions=["minimize"] * 4)
+    narrow = replace(space, chip=ChipSpace((128,), (128,), (2,), (1,), (7, 8), (128,), (1,)))
+    run_study(study, narrow, toy_score, sampler=sampler, evaluations=60, seed=0, population=4)
+    forms = [form_of(Candidate.from_json(row["candidate"])) for row in trials_of(study, narrow)]
+    assert len(set(forms)) == 60
+
+
+def test_candidates_are_not_those_of_a_supernet_of_the_same_seed(space) -> None:
+    """A supernet that was trained on the first candidates would favour them."""
+    for seed in range(3):
+        steps = {step_arch(space.arch, TrainOptions(seed=seed, full_path_steps=0), step) for step in range(64)}
+        study = optuna.create_study(directions=["minimize"] * 4)
+        study.sampler = sampler_of("random", space, seed=seed, budget=64, finished=0, population=4)
+        for _ in range(64):
+            trial = study.ask(fixed_distributions=distributions_of(space))
+            assert candidate_of(trial.params, space).arch not in steps
+            study.tell(trial, [1.0] * 4)
+
+
+def settled(candidate: Candidate) -> Candidate:
+    """ADCs of 7 bits and more compute the same numbers, best with 7 of them; copies cost nothing."""
+    return replace(candidate, chip=replace(candidate.chip, copies=16, adc_bits=min(7, candidate.chip.adc_bits)))
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_whatever_is_scored_is_settled(tmp_path, space, toy_score, sampler: str) -> None:
+    asked: list[Candidate] = []
+
+    def score(candidate: Candidate) -> Score:
+        asked.append(candidate)
+        return toy_score(candidate)
+
+    rows = run(tmp_path / "settled", replace(space, settle=settled), score, sampler, 40)
+    assert [Candidate.from_json(row["candidate"]) for row in rows] == asked
+    assert all(settled(candidate) == candidate for candidate in asked)
+    assert {candidate.chip.adc_bits for candidate in asked} == {4, 5, 6, 7}
+    if sampler in ("evolution", "model_first"):
+        assert len(set(map(form_of, asked))) == 40, "a mutation that settling undoes is drawn again"
+
+
+def test_a_space_where_settling_undoes_every_mutation_has_an_end(space) -> None:
+    candidate = space.sample(np.random.default_rng(0))
+    stuck = replace(space, settle=lambda _: candidate)
+    assert stuck.mutate(candidate, np.random.default_rng(0)) == candidate
 
 
 def test_one_objective_with_targets(space, toy_score) -> None:
