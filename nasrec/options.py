@@ -130,7 +130,7 @@ class WinnerOptions(TrainSection):
     """
 
     finalists: Annotated[int, Field(ge=3)] = 6
-    rounds: Annotated[int, Field(ge=0)] = 0
+    rounds: Annotated[int, Field(ge=0)] = 2
     children: Count = 4
     rows: Count = 16384
 

@@ -19,6 +19,7 @@ from nasrec.data.dataset import share_of
 from nasrec.data.in_order import in_order
 from nasrec.distributed import ALONE, Team
 from nasrec.errors import InputError
+from nasrec.workers import worker_number
 
 if TYPE_CHECKING:
     from nasrec.data.batch import Batch
@@ -33,9 +34,15 @@ Inputs = tuple[Tensor, Tensor, Tensor | None]
 
 
 def pick_device(name: str = "auto") -> torch.device:
-    """Return the device called `name`; "auto" is cuda when there is one. Raises InputError when it is not there."""
+    """Return the device called `name`; raises InputError when it is not there.
+
+    "auto" is cuda when there is one. The workers of a pool take the GPUs of a machine by turns.
+    """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        if not torch.cuda.is_available():
+            return torch.device("cpu")
+        worker = worker_number()
+        return torch.device("cuda") if worker is None else torch.device("cuda", worker % torch.cuda.device_count())
     kind, colon, number = name.partition(":")
     if name != "cpu" and (kind != "cuda" or (colon and not (number.isascii() and number.isdecimal()))):
         raise InputError(f"device is {name!r}: allowed are auto, cpu, cuda or cuda:N")

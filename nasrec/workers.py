@@ -12,6 +12,7 @@ from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
+from multiprocessing.sharedctypes import Synchronized
 from typing import Any
 
 from nasrec import progress
@@ -19,10 +20,17 @@ from nasrec.errors import WorkerLost
 
 PARENT_CHECK_S = 0.2
 
+_number: int | None = None
+
 
 def cores() -> int:
     """The number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def worker_number() -> int | None:
+    """Which of its pool's workers this process is, from 0; None where it is none."""
+    return _number
 
 
 def run_in_processes(jobs: Sequence[Callable[[], Any]], workers: int) -> None:
@@ -46,9 +54,9 @@ def working_processes(workers: int, *, threads: int) -> Iterator[ProcessPoolExec
     process ends, however it ends, so that nothing writes to a run that is resumed. Raises WorkerLost when one of them
     is killed from outside; an error in the block ends them at once.
     """
-    pool = ProcessPoolExecutor(
-        workers, multiprocessing.get_context("spawn"), initializer=_start_worker, initargs=(os.getpid(),)
-    )
+    spawn = multiprocessing.get_context("spawn")
+    started = spawn.Value("i", 0)
+    pool = ProcessPoolExecutor(workers, spawn, initializer=_start_worker, initargs=(os.getpid(), started))
     try:
         with _environment_of_workers(threads):
             for _ in range(workers):
@@ -84,9 +92,13 @@ def _environment_of_workers(threads: int) -> Iterator[None]:
             del os.environ["OMP_NUM_THREADS"]
 
 
-def _start_worker(parent: int) -> None:
+def _start_worker(parent: int, started: Synchronized[int]) -> None:
+    global _number
     if os.getppid() != parent:
         os._exit(1)
+    with started.get_lock():
+        _number = started.value
+        started.value += 1
     progress.print_lines_only()
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 

@@ -11,6 +11,7 @@ import torch
 from rows_in_memory import FEATURES, Rows, first_order_rows
 from torch import Tensor, nn
 
+from nasrec import workers
 from nasrec.errors import InputError
 from nasrec.model.subnet import Subnet
 from nasrec.predict import ROWS_AT_ONCE, each_batch, pick_device, predict
@@ -108,6 +109,10 @@ def test_a_device_has_to_be_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert pick_device().type == pick_device("cuda").type == "cuda"
     assert pick_device("cuda:1") == torch.device("cuda", 1)
+    assert pick_device().index is None, "as torch or torchrun has it"
+    for number, place in ((0, 0), (1, 1), (2, 0)):
+        monkeypatch.setattr(workers, "_number", number)
+        assert pick_device() == torch.device("cuda", place), "workers take the GPUs by turns"
     for name in ("cuda:2", "cuda:99", "cuda:257"):  # a byte holds the number in torch, where 257 is 1
         with pytest.raises(InputError, match=f"device is {name!r}: this machine has cuda:0 to cuda:1 "):
             pick_device(name)
