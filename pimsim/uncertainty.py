@@ -24,6 +24,7 @@ from pimsim.workload import Workload
 
 Floats = NDArray[np.float64]
 SAMPLES = 1000
+CHANCE = 12.0  # of a hundred independent draws none correlates so by chance in 95 of 100 cases: chi-square, one degree
 RESULTS = ("energy_j", "dynamic_j", "static_j", "latency_s", "interval_s", "throughput_hz", "area_m2")
 """What an uncertain report has draws of, and the lifetime where there are updates."""
 
@@ -68,11 +69,15 @@ class UncertainReport:
         nominal = self.report.life.lifetime_s if name == "lifetime_s" else getattr(self.report, name)
         return Interval(float(nominal), float(low), float(median), float(high))
 
-    def drivers(self, name: str, least: float = 0.02) -> dict[str, float]:
+    def drivers(self, name: str, least: float | None = None) -> dict[str, float]:
         """What a result's spread comes from: the share of its variance that goes with each draw, the largest first.
 
-        The square of the correlation with the result's logarithm (first order); shares below `least` are left out.
+        The square of the correlation with the result's logarithm (first order); shares below `least` are left out, by
+        default those below 2 % or what chance makes of so few samples: about 1 / samples each, `CHANCE` times that for
+        the largest of a hundred.
         """
+        if least is None:
+            least = max(0.02, CHANCE / self.samples)
         values = self.draws[name]
         if values.min() == values.max():
             return {}

@@ -80,6 +80,15 @@ def test_a_draw_of_any_chip_is_that_chip(workload: Workload, chip: Chip, interco
     assert {name: draws[1] for name, draws in sure.draws.items()} == {name: getattr(one, name) for name in sure.draws}
 
 
+def test_chance_makes_no_drivers() -> None:
+    """With few samples most correlations are chance; what 20,000 show is the truth."""
+    true = evaluate_uncertain(NETWORK, ISAAC, samples=20_000).drivers("energy_j", 0.0)
+    named = [set(evaluate_uncertain(NETWORK, ISAAC, samples=40, seed=seed).drivers("energy_j")) for seed in range(20)]
+    assert sum(true[name] < 0.01 for names in named for name in names) <= 3
+    largest = max(true, key=true.__getitem__)
+    assert true[largest] > 0.4 and sum(largest in names for names in named) >= 15
+
+
 def test_the_spread_of_a_sum_is_that_of_its_parts() -> None:
     """Energy and area are linear: shares of one draw add up, draws are independent, variances add up."""
     sure = evaluate_uncertain(NETWORK, ISAAC, samples=20_000)
