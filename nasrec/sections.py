@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
@@ -31,6 +31,15 @@ Rates = Values[Rate]
 """Learning rates to be tried."""
 
 
+def _plain_kinds(annotation: Any) -> set[type]:
+    """The classes of plain values that an annotation names anywhere in it: of `int`, `float`, `bool`, `str`."""
+    if annotation in (int, float, bool, str):
+        return {annotation}
+    if get_origin(annotation) is Literal:
+        return {type(value) for value in get_args(annotation)}
+    return set().union(*map(_plain_kinds, get_args(annotation)))
+
+
 class Section(BaseModel):
     """Some options; an unknown key is refused, values do not change."""
 
@@ -38,12 +47,16 @@ class Section(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _true_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
-        """Where a number is expected, pydantic would take true for 1."""
+    def _as_it_is_written(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse what pydantic would make something else of: true of 1 or "on", 1 of true, 8 of "8"."""
+        kinds = _plain_kinds(cls.model_fields[str(info.field_name)].annotation)
         values = value if isinstance(value, list | tuple) else (value,)
-        truths = any(isinstance(one, bool) for one in values)
-        if truths and cls.model_fields[str(info.field_name)].annotation is not bool:
+        if bool in kinds and not all(isinstance(one, bool) for one in values):
+            raise ValueError("allowed are true and false")
+        if bool not in kinds and any(isinstance(one, bool) for one in values):
             raise ValueError("true and false are not allowed here")
+        if kinds and str not in kinds and any(isinstance(one, str) for one in values):
+            raise ValueError("text is not allowed here")
         return value
 
 

@@ -223,6 +223,8 @@ def _time_on(latency: Number, interval: Number, gating: Gating, arrival_rate_hz:
         raise InputError(f"gating is {gating!r}, allowed: {', '.join(GATINGS)}")
     if arrival_rate_hz is None:
         return latency if gating == "idle_gated" else interval
+    if np.asarray(arrival_rate_hz).dtype.kind not in "iuf":
+        raise InputError(f"arrival_rate_hz is {arrival_rate_hz!r}, allowed: a number, inferences per second")
     if not np.all(np.greater(arrival_rate_hz, 0.0)) or np.any(arrival_rate_hz * interval > 1.0 + 1e-9):
         most = float(np.min(1.0 / np.asarray(interval))) if np.any(interval) else float("inf")
         raise InputError(f"arrival_rate_hz is {arrival_rate_hz!r}, allowed: above 0, at most {most:.6g} on this chip")

@@ -50,6 +50,8 @@ class Space:
         for name, values in self.axes.items():
             if name not in AXES:
                 raise InputError(f"space: no axis {name!r}, allowed: {', '.join(AXES)}")
+            if not isinstance(values, tuple | list):
+                raise InputError(f"space: axis {name!r} has {values!r}, allowed: a tuple of one or more values")
             allowed = WORDS.get(name, ())
             for value in values:
                 if allowed and value not in allowed:

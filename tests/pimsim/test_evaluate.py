@@ -69,6 +69,8 @@ def test_idle_gated_leaks_for_the_latency_and_always_on_between_arrivals() -> No
         evaluate(NETWORK, FIXED, arrival_rate_hz=full * 1.001)
     with pytest.raises(InputError, match="arrival_rate_hz is 0"):
         evaluate(NETWORK, FIXED, arrival_rate_hz=0.0)
+    with pytest.raises(InputError, match="arrival_rate_hz is '5', allowed: a number"):
+        evaluate(NETWORK, FIXED, arrival_rate_hz="5")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="gating is 'never', allowed: idle_gated, always_on"):
         evaluate(NETWORK, FIXED, gating="never")  # type: ignore[arg-type]
 

@@ -83,6 +83,7 @@ def test_a_failing_sweep_leaves_no_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("axes", "message"), [
     ({"row": (1,)}, "no axis 'row', allowed: rows, columns"), ({"rows": ()}, "axis 'rows' has ()"),
+    ({"rows": 64}, "axis 'rows' has 64, allowed: a tuple"), ({"rows": np.arange(64, 66)}, "axis 'rows' has array"),
     ({"rows": (64, None)}, "axis 'rows' has")])
 def test_bad_spaces_are_refused(axes: dict[str, tuple[int, ...]], message: str) -> None:
     with pytest.raises(InputError) as caught:
