@@ -17,24 +17,23 @@ from nasrec.files import read_json, write_json, write_text
 from nasrec.hardware import chip_to_toml, choice_from_toml, workload_of
 from nasrec.liveness import network
 from nasrec.model.subnet import Subnet
-from nasrec.search.objectives import front, knee
+from nasrec.search.objectives import front, hypervolume, knee
 
 WINNERS = 3
 
 
 def pick_finalists(trials: Sequence[dict[str, Any]], reference: Sequence[float], count: int) -> list[Candidate]:
-    """At most `count` candidates of a search to retrain: knee and least energy of its front, then the least log losses.
+    """At most `count` candidates of a search to retrain: its front in few points, then the least log losses.
 
-    Retraining ranks better than inherited weights do, so each live network (bits aside) comes in by log loss only
-    once before any comes twice. With the same bits none does: a finalist meets every chip.
+    First the least log loss, then whichever adds the most to the hypervolume below `reference` of those before, until
+    none does: shared weights do not tell networks apart whose log losses nearly agree, but costs are known. Retraining
+    ranks better than inherited weights do, so of the others each live network (bits aside) comes in only once before
+    any comes twice. With the same bits none does: a finalist meets every chip.
     """
     pool = _useful(trials, reference)
     values = [trial["values"] for trial in pool]
-    members = front(values)
-    by_loss = sorted(range(len(pool)), key=lambda index: values[index][0])
-    by_energy = sorted(members, key=lambda index: values[index][1])
-    middle = members[knee([values[index] for index in members])]
     candidates = [Candidate.from_json(trial["candidate"]) for trial in pool]
+    by_loss = sorted(range(len(pool)), key=lambda index: values[index][0])
     networks: set[Arch] = set()
     fresh: list[int] = []
     again: list[int] = []
@@ -43,9 +42,23 @@ def pick_finalists(trials: Sequence[dict[str, Any]], reference: Sequence[float],
         (again if trained in networks else fresh).append(index)
         networks.add(trained)
     chosen: dict[Arch, Candidate] = {}
-    for index in (by_loss[0], by_energy[0], middle, *fresh, *again):
+    for index in (*_spread(values, by_loss[0], reference), *fresh, *again):
         chosen.setdefault(network(candidates[index].arch), candidates[index])
     return list(chosen.values())[:count]
+
+
+def _spread(values: Sequence[Sequence[float]], first: int, reference: Sequence[float]) -> list[int]:
+    """`first` and then the members of the front, each the one that adds the most hypervolume to those before it."""
+    order, rest = [first], [index for index in front(values) if index != first]
+    volume = hypervolume([values[first]], reference)
+    while rest:
+        volumes = [hypervolume([values[one] for one in (*order, index)], reference) for index in rest]
+        most = max(range(len(rest)), key=volumes.__getitem__)
+        if volumes[most] <= volume:
+            break
+        volume = volumes[most]
+        order.append(rest.pop(most))
+    return order
 
 
 def pick_winners(

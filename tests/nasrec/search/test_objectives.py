@@ -107,7 +107,7 @@ def test_one_candidate_wins_only_once(candidates) -> None:
     assert sorted(number for _, number in pick_winners(rows, REFERENCE)) == [0, 3]
 
 
-def test_finalists_hold_both_ends_the_knee_and_every_network_before_any_twice(candidates) -> None:
+def test_finalists_spread_over_the_front_then_every_network_before_any_twice(candidates) -> None:
     same_network = {**candidates[0], "chip": candidates[1]["chip"]}
     arch = Candidate.from_json(candidates[0]).arch
     other = arch.with_precision(next(p for p in (Precision(8, 4), Precision(4, 8)) if arch != arch.with_precision(p)))
@@ -116,12 +116,15 @@ def test_finalists_hold_both_ends_the_knee_and_every_network_before_any_twice(ca
         trial(0, (0.30, 9e-4, 9e-4, 9e-4), candidates[0]),
         trial(1, (0.305, 9.5e-4, 9.5e-4, 9.5e-4), same_network),
         trial(2, (0.31, 1e-5, 1e-5, 1e-5), candidates[1]),
-        trial(3, (0.45, 1e-6, 1e-6, 1e-6), candidates[2]),
+        trial(3, (0.45, 1e-6, 1e-6, 1e-6), candidates[2]),  # adds less to the volume than the one before
         trial(4, (0.46, 5e-4, 5e-4, 5e-4), candidates[3]),
         trial(5, (0.90, 1e-9, 1e-9, 1e-9), candidates[4]),  # useless
         trial(6, (0.305, 9.5e-4, 9.5e-4, 9.5e-4), other_bits),
     ]
     found = [candidate.to_json() for candidate in pick_finalists(rows, REFERENCE, 4)]
-    assert found == [candidates[0], candidates[2], candidates[1], candidates[3]]
+    assert found == [candidates[0], candidates[1], candidates[2], candidates[3]]
+    nearly = [*rows[:1], trial(7, (0.301, 8.9e-4, 9e-4, 9e-4), candidates[5]), *rows[2:4]]
+    found = [candidate.to_json() for candidate in pick_finalists(nearly, REFERENCE, 3)]
+    assert found == [candidates[0], candidates[1], candidates[2]], "the second log loss adds next to nothing"
     found = [candidate.to_json() for candidate in pick_finalists(rows, REFERENCE, 9)]
     assert found[4:] == [other_bits], "the same network comes last with other bits, and not with another chip"
