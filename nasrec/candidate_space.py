@@ -28,6 +28,14 @@ class ChipSpace:
         """Draw every gene uniformly."""
         return ChipChoice(**{field.name: _pick(rng, getattr(self, field.name)) for field in fields(self)})
 
+    def conventional(self) -> ChipChoice:
+        """ISAAC's choices, or the values nearest to them."""
+        nearest = {
+            name: min((abs(value - goal), value) for value in getattr(self, name))[1]
+            for name, goal in ChipChoice().to_json().items()
+        }
+        return ChipChoice(**nearest)
+
     def mutate(self, chip: ChipChoice, rng: np.random.Generator) -> ChipChoice:
         """Return `chip` with one gene moved to another of its values, where it has another."""
         free = [field.name for field in fields(self) if len(getattr(self, field.name)) > 1]
@@ -61,7 +69,7 @@ class CandidateSpace:
     def mutate(self, candidate: Candidate, rng: np.random.Generator) -> Candidate:
         """Return `candidate` with one field changed, in its model or in its chip with equal chance, and settled.
 
-        A change that settling undoes is drawn again, `MUTATE_TRIES` times at most.
+        A change that settling undoes is drawn again, `MUTATE_TRIES` times at most: so models change more often.
         """
         child = candidate
         for _ in range(MUTATE_TRIES):

@@ -130,7 +130,7 @@ def prepare(
 @app.command()
 def score(
     run: Annotated[Path, typer.Argument(help="the folder of a finished run or training")],
-    data: Annotated[str, typer.Option(help="rows never seen: criteo|avazu|kdd:FILE, table:SCHEMA.toml, synthetic:...")],
+    data: Annotated[str, typer.Option(help="rows never seen: criteo|avazu|kdd:FILE, table:SCHEMA.toml, prepared:DIR")],
     as_json: Annotated[bool, typer.Option("--json", help="print a JSON list")] = False,
 ) -> None:
     """Log loss and AUC of a run's winners on other data, in float and, of `codesign`, as their chips compute."""

@@ -12,11 +12,12 @@ from typing import Any
 import optuna
 import torch
 
-from nasrec.arch import Candidate
+from nasrec.arch import Arch, Candidate
 from nasrec.checkpoint import check_encoder, load_checkpoint, restore, restore_file
 from nasrec.chip_choice import on_best_chip
 from nasrec.data.keepsake import save_keepsake
 from nasrec.data.prepared import Prepared
+from nasrec.errors import InputError
 from nasrec.files import remove_leftovers, write_json
 from nasrec.model.baselines import BASELINES
 from nasrec.model.supernet import Supernet
@@ -125,6 +126,8 @@ def _trained_finalists(
             for number in range(done, len(finalists))
         }
         for number, trained in enumerate(run.stages(fresh).values(), start=done):
+            if Arch.from_json(trained["trials"][0]["candidate"]["arch"]) != finalists[number].arch:
+                raise InputError(f"{run.folder}: finalist {number} is not what this release trains; begin another run")
             trials += [(number, trial) for trial in trained["trials"]]
         done = len(finalists)
     return trials

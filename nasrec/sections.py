@@ -48,7 +48,7 @@ class Section(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _as_it_is_written(cls, value: Any, info: ValidationInfo) -> Any:
-        """Refuse what pydantic would make something else of: true of 1 or "on", 1 of true, 8 of "8"."""
+        """Refuse what pydantic would make something else of: true of 1 or "on", 1 of true, 8 of "8" (of 8.0 it may)."""
         kinds = _plain_kinds(cls.model_fields[str(info.field_name)].annotation)
         values = value if isinstance(value, list | tuple) else (value,)
         if bool in kinds and not all(isinstance(one, bool) for one in values):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +24,17 @@ WINNERS = 3
 
 
 def pick_finalists(trials: Sequence[dict[str, Any]], reference: Sequence[float], count: int) -> list[Candidate]:
-    """At most `count` candidates of a search to retrain: its front in few points, then the least log losses.
+    """At most `count` candidates of a search to retrain: by turns the least log losses, and its front in few points.
 
-    First the least log loss, then whichever adds the most to the hypervolume below `reference` of those before, until
-    none does: shared weights do not tell networks apart whose log losses nearly agree, but costs are known. Retraining
-    ranks better than inherited weights do, so of the others each live network (bits aside) comes in only once before
-    any comes twice. With the same bits none does: a finalist meets every chip.
+    Retraining ranks better than inherited weights do, so of the log losses each live network (bits aside) comes in only
+    once before any comes twice; with the same bits none does, as a finalist meets every chip. The front begins with the
+    least log loss and goes on with whichever adds the most to the hypervolume below `reference` of those before:
+    inherited weights do not tell networks apart whose log losses nearly agree, but costs are known.
     """
     pool = _useful(trials, reference)
     values = [trial["values"] for trial in pool]
     candidates = [Candidate.from_json(trial["candidate"]) for trial in pool]
-    by_loss = sorted(range(len(pool)), key=lambda index: values[index][0])
+    by_loss = sorted(range(len(pool)), key=lambda index: (values[index][0], math.prod(values[index][1:])))
     networks: set[Arch] = set()
     fresh: list[int] = []
     again: list[int] = []
@@ -42,13 +43,17 @@ def pick_finalists(trials: Sequence[dict[str, Any]], reference: Sequence[float],
         (again if trained in networks else fresh).append(index)
         networks.add(trained)
     chosen: dict[Arch, Candidate] = {}
-    for index in (*_spread(values, by_loss[0], reference), *fresh, *again):
+    pairs = zip_longest((*fresh, *again), _spread(values, by_loss[0], reference))
+    for index in (one for pair in pairs for one in pair if one is not None):
         chosen.setdefault(network(candidates[index].arch), candidates[index])
-    return list(chosen.values())[:count]
+        if len(chosen) == count:
+            break
+    return list(chosen.values())
 
 
-def _spread(values: Sequence[Sequence[float]], first: int, reference: Sequence[float]) -> list[int]:
+def _spread(values: Sequence[Sequence[float]], first: int, reference: Sequence[float]) -> Iterator[int]:
     """`first` and then the members of the front, each the one that adds the most hypervolume to those before it."""
+    yield first
     order, rest = [first], [index for index in front(values) if index != first]
     volume = hypervolume([values[first]], reference)
     while rest:
@@ -58,7 +63,7 @@ def _spread(values: Sequence[Sequence[float]], first: int, reference: Sequence[f
             break
         volume = volumes[most]
         order.append(rest.pop(most))
-    return order
+        yield order[-1]
 
 
 def pick_winners(
@@ -66,9 +71,9 @@ def pick_winners(
 ) -> list[tuple[str, int]]:
     """The knee of the front, its least log loss, and its least energy at no more log loss than the best rival's.
 
-    Names and indices of different trials. `rivals` are log losses: those that no trial reaches do not count, and
-    without any the least energy of all wins. Of equally low log losses the one with the least product of energy,
-    latency and area comes first. A place that is taken already goes to the next best by log loss or energy.
+    Names and indices of different trials. `rivals` are log losses: those that none but the least log loss reaches do
+    not count, and without any the least energy of all wins. Of equally low log losses the one with the least product of
+    energy, latency and area comes first. A place that is taken already goes to the next best by log loss or energy.
     """
     pool: list[dict[str, Any]] = []
     for trial in _useful(trials, reference):
@@ -79,10 +84,12 @@ def pick_winners(
     rest = [index for index in range(len(pool)) if index not in members]
     middle = members[knee([values[index] for index in members])]
 
-    limit = min((rival for rival in rivals if any(value[0] <= rival for value in values)), default=math.inf)
-
     def by_log_loss(index: int) -> tuple[float, float]:
         return values[index][0], math.prod(values[index][1:])
+
+    best = min(range(len(pool)), key=by_log_loss)  # on the front, and the first to be chosen
+    others = [value[0] for index, value in enumerate(values) if index != best]
+    limit = min((rival for rival in rivals if any(loss <= rival for loss in others)), default=math.inf)
 
     def by_energy(index: int) -> tuple[bool, float]:
         return values[index][0] > limit, values[index][1]

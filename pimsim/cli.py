@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from pimsim.chip_file import chip_named, placing_named
-from pimsim.cli_sweep import pareto_command, sweep_command
+from pimsim.cli_sweep import pareto_command, require_uncertainty, sweep_command
 from pimsim.cost import EXECUTIONS, GATINGS, Execution, Gating
 from pimsim.errors import InputError
 from pimsim.evaluate import evaluate
@@ -88,6 +88,7 @@ def evaluate_command(
     """Energy, latency and area of one inference of WORKLOAD on a chip, by operator and by component."""
     hardware = chip_named(chip, settings or ())
     how = _how(chip, settings, copies, chips, dram, dram_table, gating, arrival_rate, execution, updates_per_day)
+    require_uncertainty(uncertainty, samples, seed)
     if uncertainty:
         sure = evaluate_uncertain(read_workload(workload), hardware, samples=samples, seed=seed, **how)
         _print({**sure.report.to_json(), "uncertainty": sure.to_json()} if as_json else uncertainty_tables(sure))
@@ -150,6 +151,8 @@ def validate_command(
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the tables as in docs/validation.md.")] = False,
 ) -> None:
     """Compare the model with published figures: each point's error, its kind, and every factor that was fitted."""
+    if as_json and markdown:
+        raise InputError("--json and --markdown: allowed: one of them")
     validation = validate()
     if as_json:
         points = [point.to_json() for point in validation.points]

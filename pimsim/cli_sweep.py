@@ -27,6 +27,13 @@ from pimsim.sweep.sure import with_uncertainty
 from pimsim.uncertainty import SAMPLES
 
 
+def require_uncertainty(uncertainty: bool, samples: int, seed: int) -> None:
+    """InputError where options of draws are given and nothing is drawn."""
+    for option, given in (("--samples", samples != SAMPLES), ("--seed", seed != 0)):
+        if given and not uncertainty:
+            raise InputError(f"{option}: allowed with --uncertainty only")
+
+
 def sweep_command(
     workload: Annotated[Path, typer.Argument(help="workload.json", show_default=False)],
     space: Annotated[Path, typer.Option(help="The space of chips (.toml).", show_default=False)],
@@ -50,6 +57,8 @@ def sweep_command(
         if value not in allowed:
             raise InputError(f"{option} {value}: allowed: {', '.join(allowed)}")
     _require_other(out, {"WORKLOAD": workload, "--space": space})
+    if out.suffix != ".parquet":
+        raise InputError(f"--out {out}: allowed: a name that ends in .parquet")
     network, designs = read_workload(workload), space_from_toml(space)
     settings: dict[str, Any] = {"chips": chips, "dram": dram, "gating": gating, "execution": execution}
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
@@ -124,6 +133,7 @@ def pareto_command(
     _require_other(out, {"DESIGNS": designs, "--workload": workload, "--space": space})
     if uncertainty and (workload is None or space is None):
         raise InputError("--uncertainty: needs --workload and --space, those of the sweep")
+    require_uncertainty(uncertainty, samples, seed)
     found = read_front(designs, tuple(objectives.split(",")))
     if uncertainty and workload is not None and space is not None:
         found = with_uncertainty(found, read_workload(workload), space_from_toml(space), samples=samples, seed=seed,

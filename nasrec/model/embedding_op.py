@@ -11,11 +11,12 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from nasrec import kernels
 from nasrec.kernels import Pooling
 from nasrec.model.embedding_torch import bags_of_tables
-from nasrec.model.kernel_ops import array, define, differentiate, tensor
+from nasrec.model.kernel_ops import array, define, differentiate, refuse_tangents, tensor
 
 
 def embedding_bag(
@@ -31,6 +32,8 @@ def embedding_bag(
     `ids`, `offsets` and their errors are those of `nasrec.kernels.embedding_bag`; `weights`, one per id, go with
     pooling "sum" only (ValueError). Tables and weights get dense gradients.
     """
+    if forward_ad._current_level >= 0:
+        refuse_tangents([*tables, *([] if weights is None else [weights])], "embedding_bag")
     result: Tensor = _OPERATOR(list(tables), ids, offsets, weights, pooling)
     return result
 

@@ -110,21 +110,26 @@ class KernelOp:
 
     def __call__(self, *inputs: Any) -> Tensor:
         """The result for tensors and constants, all by position."""
+        if forward_ad._current_level >= 0:
+            refuse_tangents(inputs[: self._count], str(self.operator))
         if is_traced(inputs[0]):
             result: Tensor = self.operator(*inputs)
             return result
-        if forward_ad._current_level >= 0:
-            self._refuse_tangents(inputs)
         if torch.is_grad_enabled():
             for x in inputs[: self._count]:
                 if x.requires_grad:
                     return self._apply(*inputs)
         return self._forward(*inputs)
 
-    def _refuse_tangents(self, inputs: Sequence[Any]) -> None:
-        for x in inputs[: self._count]:
-            if forward_ad.unpack_dual(x).tangent is not None:  # type: ignore[no-untyped-call]
-                raise NotImplementedError(f"{self.operator}: no derivative in forward mode, it would be taken for 0")
+
+def refuse_tangents(inputs: Sequence[Tensor], name: str) -> None:
+    """NotImplementedError for a derivative in forward mode, which torch would take for 0.
+
+    For calls from Python; the registered operators themselves cannot tell.
+    """
+    for x in inputs:
+        if forward_ad.unpack_dual(x).tangent is not None:  # type: ignore[no-untyped-call]
+            raise NotImplementedError(f"{name}: no derivative in forward mode, it would be taken for 0")
 
 
 def array(x: Tensor) -> np.ndarray[Any, Any]:
@@ -142,4 +147,4 @@ _PLAIN = (Tensor, torch.nn.Parameter)
 
 
 def _refuse(ctx: Any, *grads: Any) -> Any:
-    raise NotImplementedError("a kernel's gradient is not differentiable again; float64 tensors are, in eager mode")
+    raise NotImplementedError("a kernel's gradient is not differentiable again")

@@ -20,16 +20,18 @@ from nasrec.search.parameters import candidate_of, distributions_of, parameters_
 
 
 class RegularizedEvolution(BaseSampler):
-    """Evolution over candidates: the first `population` are random, each later one is a mutated parent.
+    """Evolution over candidates: the first `population` are random networks, each later candidate is a mutated parent.
 
-    With one objective this is regularised evolution (Real et al., AAAI 2019): the newest `population` trials live and
-    a tournament of `tournament` of them gives the parent. With several, parents come from the front of all feasible
+    The first ones have the numbers of a conventional chip: most chips of a space round too much to tell networks apart.
+
+    With one objective this is regularised evolution (Real et al., AAAI 2019): the newest `population` trials live and a
+    tournament of `tournament` of them gives the parent. With several, parents come from the front of all feasible
     trials: each time a random weighting of the objectives, scaled to the front's range, picks one (a Chebyshev
     scalarisation), so that every part of the front is worked on. `reference` says beyond which values a candidate is of
     no use, as hypervolume counts: once there are trials within, every second parent comes from the front of those (most
     of a whole front may be what costs least and predicts nothing, but that is where cheap ones come from). A child
-    differs by one to `mutations` mutations. The generator is made anew from (`seed`, finished trials) for every trial:
-    a resumed study goes on as an uninterrupted one would.
+    differs by one to `mutations` mutations, more until it is none of those known. The generator is made anew from
+    (`seed`, finished trials) for every trial: a resumed study goes on as an uninterrupted one would.
     """
 
     def __init__(
@@ -66,7 +68,7 @@ class RegularizedEvolution(BaseSampler):
     def next_candidate(self, known: Sequence[FrozenTrial], rng: np.random.Generator) -> Candidate:
         """The child of a tournament's winner, or a random candidate while the first population fills."""
         if len(known) < self.population:
-            return self.space.sample(rng)
+            return self.space.settle(Candidate(self.space.arch.sample(rng), self.space.chip.conventional()))
         parent = candidate_of(self.parent(known, rng).params, self.space)
         return vary(parent, self.space.mutate, self.mutations, rng, forms_of(known, self.space))
 

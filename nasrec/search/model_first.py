@@ -7,15 +7,15 @@ from collections.abc import Sequence
 import numpy as np
 from optuna.trial import FrozenTrial
 
-from nasrec.arch import Candidate, ChipChoice, Precision
+from nasrec.arch import Candidate, Precision
 from nasrec.candidate_space import CandidateSpace
 from nasrec.search.evolution import RegularizedEvolution, forms_of, tournament_winner, vary
 from nasrec.search.parameters import candidate_of
 
 
 class ModelFirst(RegularizedEvolution):
-    """Half of the `budget` searches the model for log loss alone, at the highest precision on a conventional chip
-    (ISAAC's choices); the other half keeps the best model and searches its precision and its chip."""
+    """Half of the `budget` searches the model for log loss alone, at the highest precision with the numbers of a
+    conventional chip (ISAAC's choices); the other half keeps the best model and searches its precision and its chip."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class ModelFirst(RegularizedEvolution):
     def _next_model(self, known: Sequence[FrozenTrial], rng: np.random.Generator) -> Candidate:
         if len(known) < self.population:
             arch = self.space.arch.sample(rng).with_precision(self._highest)
-            return self.space.settle(Candidate(arch, self._conventional))
+            return self.space.settle(Candidate(arch, self.space.chip.conventional()))
         winner = tournament_winner(known[-self.population :], self.tournament, rng, _by_log_loss)
         parent, forms = candidate_of(winner.params, self.space), forms_of(known, self.space)
         return vary(parent, self._mutate_model, self.mutations, rng, forms)
@@ -67,15 +67,6 @@ class ModelFirst(RegularizedEvolution):
     @property
     def _highest(self) -> Precision:
         return Precision(max(self.space.arch.weight_bits), max(self.space.arch.input_bits))
-
-    @property
-    def _conventional(self) -> ChipChoice:
-        wanted, allowed = ChipChoice(), self.space.chip
-        nearest = {
-            name: min((abs(value - goal), value) for value in getattr(allowed, name))[1]
-            for name, goal in wanted.to_json().items()
-        }
-        return ChipChoice(**nearest)
 
 
 def _by_log_loss(trial: FrozenTrial) -> tuple[float, ...]:

@@ -13,6 +13,7 @@ import pytest
 
 from nasrec import codesign
 from nasrec.arch import Candidate
+from nasrec.errors import InputError
 from nasrec.liveness import network
 from nasrec.offspring import Finalist
 from nasrec.options import options_from
@@ -73,15 +74,19 @@ def test_children_are_those_of_the_winners_so_far(tmp_path: Path, monkeypatch: p
 
 
 def test_without_rounds_only_the_searchs_best_are_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    options = options_from({}, "test")
+    options = options_from({"winners": {"rounds": 0}}, "test")
     run, space = Run.create(tmp_path / "run", "synthetic:rows=10", options), options.candidate_space()
     calls: list[list[str]] = []
 
     def made_up(run: Run, jobs: Mapping[str, Callable[[], Any]]) -> dict[str, Any]:
         calls.append(list(jobs))
-        return {name: {"trials": []} for name in jobs}
+        return {name: {"trials": [{"candidate": job.args[2].to_json()}]} for name, job in jobs.items()}  # type: ignore[attr-defined]
 
     monkeypatch.setattr(Run, "stages", made_up)
     best = [space.sample(np.random.default_rng(seed)) for seed in range(3)]
-    assert codesign._trained_finalists(run, best, REFERENCE, RIVALS) == []
+    trials = codesign._trained_finalists(run, best, REFERENCE, RIVALS)
+    assert trials == [(number, {"candidate": one.to_json()}) for number, one in enumerate(best)]
     assert calls == [["finalist-0", "finalist-1", "finalist-2"]]
+    with pytest.raises(InputError, match="finalist 1 is not what this release trains; begin another run"):
+        monkeypatch.setattr(Run, "stages", lambda run, jobs: made_up(run, dict.fromkeys(jobs, jobs["finalist-0"])))
+        codesign._trained_finalists(run, best, REFERENCE, RIVALS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from functools import partial
 from pathlib import Path
 
@@ -13,8 +14,9 @@ WORKERS = 3
 def note_number(folder: Path, job: int) -> None:
     """Leave a file that says which worker did `job`; wait until another worker has begun each of the first jobs."""
     (folder / f"job-{job}").write_text(str(worker_number()))
-    while job < WORKERS and len(list(folder.iterdir())) < WORKERS:
-        pass
+    end = time.monotonic() + 60
+    while job < WORKERS and len(list(folder.iterdir())) < WORKERS and time.monotonic() < end:
+        time.sleep(0.01)
 
 
 def test_workers_are_numbered(tmp_path: Path) -> None:

@@ -101,6 +101,20 @@ def test_a_sweep_does_not_overwrite_what_it_reads(workload: Path, tmp_path: Path
         assert _run(monkeypatch, "sweep", workload, "--space", space, "--out", out) == 2
         assert message in capsys.readouterr().err
     assert (workload.read_bytes(), space.read_bytes()) == before
+    assert _run(monkeypatch, "sweep", workload, "--space", space, "--out", tmp_path / "x.csv") == 2
+    assert "x.csv: allowed: a name that ends in .parquet" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("options", "message"), [
+    (("evaluate", "WORKLOAD", "--samples", "10"), "--samples: allowed with --uncertainty only"),
+    (("evaluate", "WORKLOAD", "--seed", "1"), "--seed: allowed with --uncertainty only"),
+    (("pareto", "x.parquet", "--out", "x.html", "--seed", "1"), "--seed: allowed with --uncertainty only"),
+    (("validate", "--json", "--markdown"), "--json and --markdown: allowed: one of them")])
+def test_idle_options_are_refused(options: tuple[str, ...], message: str, workload: Path,
+                                  monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    given = [workload if option == "WORKLOAD" else option for option in options]
+    assert _run(monkeypatch, *given) == 2
+    assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("text", "message"), [

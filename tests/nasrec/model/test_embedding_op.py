@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 from torch._subclasses import FakeTensorMode
+from torch.autograd import forward_ad
 
 from nasrec.model.embedding_op import embedding_bag
 
@@ -191,6 +192,16 @@ def test_ids_and_offsets_of_another_kind_are_named(dtype: torch.dtype) -> None:
         embedding_bag(tables, ids[:, :1])
     with pytest.raises(ValueError, match="expected 1 dimensions"):
         embedding_bag(tables, ids, torch.tensor([0, 1, 2]))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_a_derivative_in_forward_mode_is_refused(dtype: torch.dtype) -> None:
+    table, ids = torch.ones(3, 2, dtype=dtype), torch.zeros(2, 1, dtype=torch.int64)
+    with forward_ad.dual_level():
+        dual = forward_ad.make_dual(table, torch.ones_like(table))
+        with pytest.raises(NotImplementedError, match="embedding_bag: no derivative in forward mode"):
+            embedding_bag([dual], ids)
+        assert torch.equal(embedding_bag([table], ids), torch.ones(2, 1, 2, dtype=dtype))
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -156,6 +156,14 @@ def test_candidates_are_not_those_of_a_supernet_of_the_same_seed(space) -> None:
             study.tell(trial, [1.0] * 4)
 
 
+def test_evolution_begins_on_a_conventional_chip(tmp_path, space, toy_score) -> None:
+    """128 x 128 cells of 2 bits, DACs of 1, ADCs of 8 or the nearest to it; of equally near ones the smaller."""
+    odd = replace(space, chip=ChipSpace((96, 160), (256,), (1, 4), (1, 2), (4, 7), (8, 16), (2, 4)))
+    first = [row["candidate"]["chip"] for row in run(tmp_path / "odd", odd, toy_score, "evolution")][:4]
+    names = ("rows", "columns", "cell_bits", "dac_bits", "adc_bits", "columns_per_adc", "copies")
+    assert first == [dict(zip(names, (96, 256, 1, 1, 7, 16, 2), strict=True))] * 4
+
+
 def settled(candidate: Candidate) -> Candidate:
     """ADCs of 7 bits and more compute the same numbers, best with 7 of them; copies cost nothing."""
     return replace(candidate, chip=replace(candidate.chip, copies=16, adc_bits=min(7, candidate.chip.adc_bits)))
@@ -170,6 +178,9 @@ def test_whatever_is_scored_is_settled(tmp_path, space, toy_score, sampler: str)
         return toy_score(candidate)
 
     rows = run(tmp_path / "settled", replace(space, settle=settled), score, sampler, 40)
+    if sampler != "nsga2":  # Optuna's own
+        trials = open_study(tmp_path / "settled").get_trials()
+        assert [candidate_of(trial.params, space) for trial in trials] == asked, "what is kept is settled as well"
     assert [Candidate.from_json(row["candidate"]) for row in rows] == asked
     assert all(settled(candidate) == candidate for candidate in asked)
     assert {candidate.chip.adc_bits for candidate in asked} == {4, 5, 6, 7}
