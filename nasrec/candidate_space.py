@@ -12,6 +12,7 @@ from nasrec.space import Space
 
 MUTATE_TRIES = 16  # draws of a mutation, before the candidate is returned as it is
 
+
 @dataclass(frozen=True)
 class ChipSpace:
     """The values that each gene of a chip may take; the defaults bracket ISAAC's choice (128 x 128, 2, 1, 8, 128)."""

@@ -87,7 +87,7 @@ def pick_winners(
     def by_log_loss(index: int) -> tuple[float, float]:
         return values[index][0], math.prod(values[index][1:])
 
-    best = min(range(len(pool)), key=by_log_loss)  # on the front, and the first to be chosen
+    best = min(members, key=by_log_loss)  # the first to be chosen
     others = [value[0] for index, value in enumerate(values) if index != best]
     limit = min((rival for rival in rivals if any(loss <= rival for loss in others)), default=math.inf)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -145,7 +146,13 @@ def form_of(candidate: Candidate) -> tuple[Arch, ChipChoice]:
 
 def forms_of(trials: Sequence[FrozenTrial], space: CandidateSpace) -> set[tuple[Arch, ChipChoice]]:
     """The forms of the candidates of `trials`."""
-    return {form_of(candidate_of(trial.params, space)) for trial in trials}
+    return {_form_of_genes(space, tuple(trial.params.items())) for trial in trials}
+
+
+@lru_cache(maxsize=1 << 16)
+def _form_of_genes(space: CandidateSpace, genes: tuple[tuple[str, Any], ...]) -> tuple[Arch, ChipChoice]:
+    """Kept, as every new candidate is compared with all before it."""
+    return form_of(candidate_of(dict(genes), space))
 
 
 def vary(
